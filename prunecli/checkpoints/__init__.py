@@ -1,0 +1,1 @@
+"""Checkpoint folders: read without trust, written whole or not at all."""

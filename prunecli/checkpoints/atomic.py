@@ -1,0 +1,83 @@
+"""Folders and files that appear whole or not at all.
+
+Everything is written beside the target, flushed to the disk, and renamed. A kill at any moment leaves the
+target as it was; what is left over has a name that says so (`NAME.partial`) and the next run removes it.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from prunecli.errors import InputError, TargetExistsError
+
+
+def partial_path(target: Path) -> Path:
+    """Return where a folder or file is built before it gets its name."""
+    return target.with_name(target.name + ".partial")
+
+
+def check_target(target: Path, overwrite: bool) -> None:
+    """Refuse a target that stands already, before any work is done.
+
+    Raises:
+        TargetExistsError: It exists, is not an empty folder, and `overwrite` is false.
+        InputError: It is a file.
+    """
+    if target.is_file():
+        raise InputError(f"{target} is a file, not a folder", "name another --out")
+    if target.is_dir() and any(target.iterdir()) and not overwrite:
+        raise TargetExistsError(
+            f"{target} already exists and is not empty", "name another --out, or add --overwrite to replace it"
+        )
+
+
+@contextmanager
+def staged_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Build a folder that appears at `target` when the block ends without an error.
+
+    Yields:
+        An empty folder beside the target to write into.
+    """
+    check_target(target, overwrite)
+    staging = partial_path(target)
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        staging.mkdir(parents=True)
+        yield staging
+        publish(staging, target)
+    except OSError as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise InputError(
+            f"{target} could not be written: {error.strerror or error}",
+            "free some space or name another --out; nothing was left behind",
+        ) from error
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def publish(staging: Path, target: Path) -> None:
+    """Flush a folder to the disk and give it its name; what stood there goes only afterwards."""
+    for path in staging.rglob("*"):
+        if path.is_file():
+            _flush(path)
+    _flush(staging)
+    old = target.with_name(target.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    staging.rename(target)
+    _flush(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():  # Windows cannot open folders
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

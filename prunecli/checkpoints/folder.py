@@ -1,0 +1,109 @@
+"""A checkpoint folder as data: its config, its tensors by header, the files beside them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prunecli.checkpoints import strict_json
+from prunecli.checkpoints.safetensors_file import TensorEntry, read_header
+from prunecli.errors import InputError
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "pytorch_model.pt")
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
+    "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model",
+)  # fmt: skip
+CARRIED = ("LICENSE", "NOTICE")  # files that stay with the weights, whatever is made of them
+# Keys that transformers would act on and that no stranger's config.json may set: code, hub downloads.
+DANGEROUS_KEYS = (
+    "trust_remote_code", "attn_implementation", "_attn_implementation", "_attn_implementation_internal",
+    "quantization_config", "transformers_weights", "_name_or_path", "name_or_path",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a folder holds, read from JSON and safetensors headers only.
+
+    Attributes:
+        path: The folder.
+        config: `config.json` without the keys that could make a library run code or go to the hub.
+        tensors: Every tensor of every shard, by name.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    tensors: dict[str, TensorEntry]
+
+    @property
+    def architecture(self) -> str | None:
+        """Return the class name that the folder was saved from (`BertForSequenceClassification`)."""
+        names = self.config.get("architectures") or [None]
+        return names[0] if isinstance(names, list) and isinstance(names[0], str) else None
+
+    @property
+    def tokenizer_files(self) -> list[Path]:
+        """Return the tokenizer's files."""
+        return [self.path / name for name in TOKENIZER_FILES if (self.path / name).is_file()]
+
+    @property
+    def weight_files(self) -> list[Path]:
+        """Return the safetensors files, sorted by name."""
+        return sorted({entry.path for entry in self.tensors.values()})
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a folder's config and headers.
+
+    Raises:
+        InputError: A file is missing, broken, or leads out of the folder.
+    """
+    if not path.is_dir():
+        raise InputError(f"{path} is not a folder", "name the folder of a saved checkpoint")
+    config = {
+        key: value
+        for key, value in strict_json.read_object(_inside(path, "config.json")).items()
+        if key not in DANGEROUS_KEYS
+    }
+    tensors: dict[str, TensorEntry] = {}
+    for file in _weight_files(path):
+        header = read_header(file)
+        twice = tensors.keys() & header.keys()
+        if twice:
+            raise InputError(f"{file}: tensor {min(twice)} also stands in another shard")
+        tensors |= header
+    return Checkpoint(path, config, tensors)
+
+
+def _weight_files(path: Path) -> list[Path]:
+    if (path / WEIGHTS).exists():
+        return [_inside(path, WEIGHTS)]
+    if (path / INDEX).exists():
+        weight_map = strict_json.read_object(_inside(path, INDEX), max_bytes=50_000_000).get("weight_map")
+        if not isinstance(weight_map, dict) or not weight_map:
+            raise InputError(f"{path / INDEX} has no weight_map")
+        return [_inside(path, str(name)) for name in sorted(set(weight_map.values()))]
+    pickle = next((name for name in PICKLES if (path / name).exists()), None)
+    raise InputError(
+        f"{path} has no {WEIGHTS}" + (f" (only {pickle}, a pickle, which can run code)" if pickle else ""),
+        "load it once where you trust it and save_pretrained() it: transformers writes safetensors"
+        if pickle
+        else "copy the weights into the folder",
+    )
+
+
+def _inside(path: Path, name: str) -> Path:
+    """Return a file of the folder; refuse a name or a link that leads out of it."""
+    file = path / name
+    if Path(name).name != name or "\0" in name or not file.resolve().is_relative_to(_root(path)):
+        raise InputError(f"{path}: {name!r} leads out of the folder", "copy the file into the folder itself")
+    return file
+
+
+def _root(path: Path) -> Path:
+    """Return what a folder's links may point into: itself, or its repository in the hub's cache."""
+    real = path.resolve()
+    in_cache = real.parent.name == "snapshots" and real.parent.parent.name.startswith("models--")
+    return real.parent.parent if in_cache else real

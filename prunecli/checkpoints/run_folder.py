@@ -1,0 +1,31 @@
+"""The folder that `train-masks` leaves: masks, the co-trained dense checkpoint, the record.
+
+    masks.safetensors, head_mask.pt ...   what stays
+    model/                                the checkpoint that was trained along, all units still in it
+    run.json, report.html                 what was asked, done and found
+"""
+
+from pathlib import Path
+from typing import Any
+
+from prunecli.checkpoints import strict_json
+
+MODEL = "model"
+RECORD = "run.json"
+REPORT = "report.html"
+
+
+def is_run(path: Path) -> bool:
+    """Say whether a folder is a finished run."""
+    return (path / RECORD).is_file() and (path / MODEL).is_dir()
+
+
+def model_of(path: Path) -> Path:
+    """Return the checkpoint of a run folder, or the path itself where it is none."""
+    return path / MODEL if is_run(path) else path
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Return what a run found, as `run.json` has it."""
+    result: dict[str, Any] = strict_json.read_object(path / RECORD).get("result", {})
+    return result

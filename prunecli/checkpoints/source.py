@@ -1,0 +1,49 @@
+"""From what a user names to a folder: a path, `demo`, or a hub id."""
+
+from importlib import resources
+from pathlib import Path
+
+from prunecli.errors import InputError, OfflineError
+
+DEMO = "demo"
+DOWNLOADS = Path("checkpoints")  # checkpoints/MODEL/TASK: fine-tuned checkpoints for offline use
+WANTED = ["*.safetensors", "*.json", "*.txt", "*.model"]
+
+
+def find_model(name: str, task: str) -> Path:
+    """Return the folder of a model.
+
+    Args:
+        name: A folder, `demo`, or a hub id.
+        task: The task: `checkpoints/NAME/TASK` is taken where it stands.
+
+    Raises:
+        InputError: A path that does not exist.
+        OfflineError: A hub id that is not in the cache, while the hub is out of reach.
+    """
+    if name == DEMO:
+        return Path(str(resources.files("prunecli.demo"))) / "model"
+    downloaded = DOWNLOADS / name / task
+    if downloaded.is_dir():
+        return downloaded
+    folder = Path(name)
+    if folder.exists():
+        return folder
+    if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise InputError(f"{name} does not exist", "name a checkpoint folder or a hub id such as bert-base-uncased")
+    return _from_hub(name)
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=WANTED))
+    except HFValidationError:
+        raise InputError(f"{name!r} is neither a folder nor a hub id") from None
+    except Exception as error:  # no network, no such repository, no access: each raises its own type
+        raise OfflineError(
+            f"{name} is no folder here, and it cannot be had from the hub: {type(error).__name__}",
+            f"check the name and the network, or run `hf download {name}` where there is one and copy the cache",
+        ) from None

@@ -1,0 +1,60 @@
+"""JSON from a stranger's folder: bounded in size and depth, no duplicate keys, no NaN."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from prunecli.errors import InputError
+
+MAX_BYTES = 4_000_000
+MAX_DEPTH = 64
+
+
+def read_object(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+    """Read a file that must hold one JSON object.
+
+    Raises:
+        InputError: It is missing, too large, not UTF-8 JSON, nested too deeply, or no object.
+    """
+    try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise InputError(f"{path}: {size:,} bytes of JSON, more than the {max_bytes:,} allowed")
+        return parse_object(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist", "name the folder of a saved checkpoint") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+
+
+def parse_object(text: str, name: str) -> dict[str, Any]:
+    """Parse one JSON object; `name` is what messages call it."""
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        too_deep = _depth(value) > MAX_DEPTH
+    except RecursionError:
+        too_deep = True
+    except ValueError as error:
+        raise InputError(f"{name} is not valid JSON: {error}") from None
+    if too_deep:
+        raise InputError(f"{name}: JSON is nested more than {MAX_DEPTH} deep")
+    if not isinstance(value, dict):
+        raise InputError(f"{name} holds a JSON {type(value).__name__}, not an object")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"duplicate key {next(key for key in keys if keys.count(key) > 1)!r}")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _depth(value: Any) -> int:
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, children), default=0)

@@ -1,0 +1,66 @@
+"""The `prunecli` command: one registration a verb, and the only place where errors become exit codes."""
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from prunecli import __version__
+from prunecli.cli import apply_masks, predict, self_test, train_masks, verify_automodel
+from prunecli.cli.options import add_command
+from prunecli.cli.output import say_error
+from prunecli.errors import ExitCode, PruneError
+
+VERBS = (train_masks.VERB, apply_masks.VERB, verify_automodel.VERB, predict.VERB, self_test.VERB)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "PRUNECLI"},
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Prune a fine-tuned encoder: learn masks, cut, prove equality, use the smaller model.",
+)
+for verb in VERBS:
+    add_command(app, verb)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"prunecli {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Take the options that stand before a verb."""
+
+
+def main() -> None:
+    """Run the command line, print errors with their fix, and exit with the documented code."""
+    try:
+        app()
+    except PruneError as error:
+        say_error(error.message, error.fix)
+        _show_traceback()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
+    except Exception as error:
+        say_error(
+            f"internal: {type(error).__name__}: {error}",
+            "this is a bug in prunecli: run again with PRUNECLI_DEBUG=1 and report the traceback "
+            "with the output of `prunecli self-test --report`",
+        )
+        _show_traceback()
+        sys.exit(ExitCode.INTERNAL)
+
+
+def _show_traceback() -> None:
+    if os.environ.get("PRUNECLI_DEBUG") == "1":
+        traceback.print_exc()

@@ -1,0 +1,45 @@
+"""`prunecli apply-masks`."""
+
+from prunecli.cli.options import Verb
+from prunecli.cli.output import Output
+from prunecli.config import ApplyMasksConfig
+from prunecli.errors import ExitCode
+
+
+def _run(config: ApplyMasksConfig, out: Output) -> ExitCode:
+    from prunecli.operations import apply_masks
+
+    result = apply_masks.run(config)
+    rows = [
+        [f"encoder MFLOPs at {result.tokens} tokens", *(f"{value / 1e6:,.1f}" for value in result.flops), _share(result.flops)],
+        ["parameters", *(f"{value:,}" for value in result.parameters), _share(result.parameters)],
+        ["bytes of weights", *(f"{value:,}" for value in result.bytes), _share(result.bytes)],
+    ]
+    out.table(["", "before", "after", "kept"], rows)
+    out.line(f"heads by layer: {' '.join(map(str, result.heads))}; neurons: {' '.join(map(str, result.neurons))}")
+    if result.native:
+        out.line("A stock config says it all: the folder loads without remote code.")
+    else:
+        out.line(f"The folder carries its class (load it with trust_remote_code=True), since {result.reason}.")
+    out.result(result, quiet=str(result.out or ""), verb=config.verb)
+    if result.written:
+        out.line(f"Next: prunecli verify-automodel {result.out} --against {config.source}")
+    else:
+        out.line(f"Dry run, nothing written. It would write: {', '.join(result.files)}")
+    return ExitCode.DONE
+
+
+def _share(pair: tuple[int, int]) -> str:
+    return f"{pair[1] / pair[0]:.1%}"
+
+
+VERB = Verb(
+    ApplyMasksConfig,
+    _run,
+    "Cut the masked units out: the matrices get smaller.",
+    (
+        "prunecli apply-masks runs/demo-demo --out pruned-demo",
+        "prunecli apply-masks runs/demo-demo --dry-run",
+        "prunecli apply-masks ./my-model --masks head_mask.pt --out smaller --round-to 32",
+    ),
+)

@@ -1,0 +1,112 @@
+"""Makes a command from a verb's config dataclass: its arguments, options, panels and the config file."""
+
+import difflib
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, Optional
+
+import typer
+import yaml
+
+from prunecli.cli.output import Output
+from prunecli.config import OUTPUT, Field, VerbConfig, config_fields
+from prunecli.errors import ExitCode, InputError
+
+Run = Callable[[Any, Output], ExitCode]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A command: its config, what it does, and examples that its help shows and the tests run.
+
+    Attributes:
+        config: The config dataclass; its `verb` is the command's name.
+        run: Takes the config and the printer, returns the exit code.
+        help: One sentence.
+        examples: Commands a user could type.
+    """
+
+    config: type[VerbConfig]
+    run: Run
+    help: str
+    examples: tuple[str, ...]
+
+
+def add_command(app: typer.Typer, verb: Verb) -> None:
+    """Register a verb on the app."""
+
+    def command(**values: Any) -> None:
+        values.pop("config_file")
+        out = Output(as_json=values.pop("as_json"), quiet=values.pop("quiet"))
+        raise typer.Exit(verb.run(verb.config.of(values), out))
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        inspect.Parameter(field.name, keyword, default=default, annotation=annotation)
+        for field, annotation, default in (_parameter(verb.config, field) for field in config_fields(verb.config))
+    ]
+    shared = [
+        inspect.Parameter(name, keyword, default=default, annotation=annotation)
+        for name, annotation, default in _shared(verb.config)
+    ]
+    command.__signature__ = inspect.Signature(parameters + shared)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters + shared}
+    examples = "\n\n".join(["**Examples**", *(f"`{example}`" for example in verb.examples)])
+    app.command(verb.config.verb, help=verb.help, epilog=examples)(command)
+
+
+def _parameter(config: type[VerbConfig], field: Field) -> tuple[Any, Any, Any]:
+    """Return a field with its annotation and default for the command's signature."""
+    kind: Any = Literal[field.choices] if field.choices else field.kind  # type: ignore[valid-type]
+    kind = list[kind] if field.many else Optional[kind] if field.optional else kind  # noqa: UP045
+    default = next(item.default for item in fields(config) if item.name == field.name)
+    if field.opt.positional:
+        info: Any = typer.Argument(help=field.opt.help, show_default=default is not MISSING)
+    else:
+        spellings = [field.spelled, *([field.opt.short] if field.opt.short else [])]
+        info = typer.Option(*spellings, help=field.opt.help, rich_help_panel=field.opt.panel)
+    if isinstance(default, tuple):
+        default = list(default)
+    return field, Annotated[kind, info], inspect.Parameter.empty if default is MISSING else default
+
+
+def _shared(config: type[VerbConfig]) -> list[tuple[str, Any, Any]]:
+    """Return the options that every command has."""
+
+    def load(context: typer.Context, path: Path | None) -> Path | None:
+        if path is not None:
+            context.default_map = {**(context.default_map or {}), **_read_config(path, config)}
+        return path
+
+    def option(*spellings: str, help: str, **more: Any) -> Any:
+        return typer.Option(*spellings, help=help, rich_help_panel=OUTPUT, **more)
+
+    file = option("--config", help="YAML file with options of this command; flags win.", is_eager=True, callback=load)
+    return [
+        ("config_file", Annotated[Optional[Path], file], None),  # noqa: UP045
+        ("as_json", Annotated[bool, option("--json", help="Print one JSON object on standard output.")], False),
+        ("quiet", Annotated[bool, option("--quiet", "-q", help="Print only what a script needs.")], False),
+    ]
+
+
+def _read_config(path: Path, config: type[VerbConfig]) -> dict[str, Any]:
+    """Read a config file; keys are option names, with - or _."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"--config {path} cannot be read: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"--config {path} must hold a mapping of options")
+    known = {field.name: field for field in config_fields(config)}
+    found = {}
+    for key, value in values.items():
+        name = str(key).replace("-", "_")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise InputError(
+                f"--config {path}: {config.verb} has no option {key!r}", f"did you mean {near[0]}?" if near else None
+            )
+        found[name] = [value] if known[name].many and not isinstance(value, list) else value
+    return found

@@ -1,0 +1,109 @@
+"""The only printer. Data go to standard output, everything said goes to standard error.
+
+No colour, bar or control character is written where there is no terminal; rich honours NO_COLOR and FORCE_COLOR.
+"""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.table import Table
+
+from prunecli.config import plain
+
+SCHEMA_VERSION = 1
+
+
+class Output:
+    """Prints one command's results and talk.
+
+    Args:
+        as_json: Print one JSON object instead of text.
+        quiet: Print only the one value that a script wants; say nothing but errors.
+    """
+
+    def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json, self.quiet = as_json, quiet
+        self.talk = Console(stderr=True)
+        level = logging.ERROR if quiet else logging.INFO
+        handler = RichHandler(console=self.talk, show_time=False, show_path=False, show_level=False, markup=False)
+        handler.setFormatter(_LevelFormatter())
+        logger = logging.getLogger("prunecli")
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)
+        _quieten_libraries()
+
+    def result(self, result: Any, quiet: str = "", verb: str = "") -> None:
+        """Print a result dataclass as JSON, or the one value for a script; text was said by `table` and `line`."""
+        if self.as_json:
+            print(json.dumps({"schema_version": SCHEMA_VERSION, "verb": verb, **plain(asdict(result))}))
+        elif self.quiet and quiet:
+            print(quiet)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+        """Print a table for people; columns after the first are right-aligned."""
+        if self.as_json or self.quiet:
+            return
+        table = Table(title=title or None, title_justify="left", header_style="bold")
+        for number, column in enumerate(columns):
+            table.add_column(column, justify="right" if number else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        self.talk.print(table)
+
+    def line(self, text: str) -> None:
+        """Say one line."""
+        if not (self.as_json or self.quiet):
+            self.talk.print(escape(text), highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def progress(self) -> Iterator[Any]:
+        """Show a bar on a terminal, and a line now and then elsewhere.
+
+        Yields:
+            A function (label, done, total).
+        """
+        if self.quiet or not self.talk.is_terminal:
+            yield self._say_progress
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+        with Progress(*columns, console=self.talk, transient=True) as bar:
+            task = bar.add_task("", total=None)
+            yield lambda label, done, total: bar.update(task, description=label, completed=done, total=total)
+
+    def _say_progress(self, label: str, done: int, total: int) -> None:
+        if not self.quiet and (done == total or done % max(total // 10, 1) == 0):
+            self.line(f"{label} ({done}/{total})")
+
+
+class _LevelFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        said = record.getMessage()
+        return said if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {said}"
+
+
+def say_error(message: str, fix: str | None) -> None:
+    """Print what went wrong and how to mend it, on standard error."""
+    console = Console(stderr=True)
+    console.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    if fix:
+        console.print(f"[bold]hint:[/] {escape(fix)}", highlight=False, soft_wrap=True)
+
+
+def _quieten_libraries() -> None:
+    """Keep bars and chatter of the libraries out of logs; set before they are imported."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("NO_COLOR", "1")

@@ -1,0 +1,42 @@
+"""`prunecli train-masks`."""
+
+from prunecli.cli.options import Verb
+from prunecli.cli.output import Output
+from prunecli.config import TrainMasksConfig
+from prunecli.errors import ExitCode
+
+
+def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
+    out.line("Loading torch and transformers ...")
+    from prunecli.operations import train_masks
+
+    with out.progress() as progress:
+        result = train_masks.run(config, progress)
+    metric = result.metric
+    dense = "new head" if result.dense is None else f"{result.dense[metric]:.4f}"
+    flops, parameters = result.flops, result.parameters
+    rows = [
+        [metric, dense, f"{result.masked[metric]:.4f}", ""],
+        [f"encoder MFLOPs at {result.tokens} tokens", f"{flops[0] / 1e6:,.1f}", f"{flops[1] / 1e6:,.1f}", f"{flops[1] / flops[0]:.1%}"],
+        ["parameters", f"{parameters[0]:,}", f"{parameters[1]:,}", f"{parameters[1] / parameters[0]:.1%}"],
+    ]
+    for group, kept in result.kept.items():
+        total = result.units[group]
+        rows.append([f"{group} by layer", str(total), " ".join(map(str, kept)), f"{result.density[group]:.1%}"])
+    out.table(["", "dense", "masked", "kept"], rows)
+    out.result(result, quiet=str(result.out), verb=config.verb)
+    out.line(f"Next: prunecli apply-masks {result.out} --out {result.out.name}-pruned")
+    return ExitCode.DONE
+
+
+VERB = Verb(
+    TrainMasksConfig,
+    _run,
+    "Learn which heads and neurons matter, and fine-tune along.",
+    (
+        "prunecli train-masks demo demo --num-epochs 2",
+        "prunecli train-masks bert-base-uncased qqp",
+        "prunecli train-masks ./my-model sst2 --data-dir data/sst2 --learn-masks head --learn-masks ffn_int",
+        "prunecli train-masks ./my-model rows.csv --text-columns title,body --label-column topic",
+    ),
+)

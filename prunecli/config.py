@@ -1,0 +1,283 @@
+"""One frozen dataclass a verb: the defaults, the options, the config-file keys, the run record's fields.
+
+The command line is made from these fields (`prunecli.cli.options`), and so is the Python API, so a default,
+a range or a help text stands once.
+"""
+
+import difflib
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+from prunecli.errors import InputError
+
+MODEL, MASKS, TRAINING, OUTPUT, DANGEROUS = "Model and data", "Masks", "Training", "Output", "Dangerous"
+
+
+@dataclass(frozen=True, slots=True)
+class Opt:
+    """What a field is on the command line.
+
+    Attributes:
+        help: One line; a default is added by the help itself.
+        panel: The heading it stands under.
+        minimum: Smallest value allowed.
+        maximum: Largest value allowed.
+        positional: Whether it is an argument instead of an option.
+        short: A one-letter spelling.
+    """
+
+    help: str
+    panel: str = MODEL
+    minimum: float | None = None
+    maximum: float | None = None
+    positional: bool = False
+    short: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a verb's config as the command line and the checks see it.
+
+    Attributes:
+        name: The field's name; `learn_masks` is `--learn-masks`.
+        kind: Its type without None and tuple.
+        choices: The values of a `Literal`.
+        optional: Whether None is allowed.
+        many: Whether it may be given more than once.
+        opt: Its help, panel and range.
+    """
+
+    name: str
+    kind: Any
+    choices: tuple[str, ...]
+    optional: bool
+    many: bool
+    opt: Opt
+
+    @property
+    def spelled(self) -> str:
+        """Return how a user writes it."""
+        return self.name.upper() if self.opt.positional else "--" + self.name.replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerbConfig:
+    """What every verb's config can do: know its fields, and refuse values out of range."""
+
+    verb: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        """Check every field against its type's choices and its range.
+
+        Raises:
+            InputError: It names the option, the value and what is allowed.
+        """
+        for field in config_fields(type(self)):
+            value = getattr(self, field.name)
+            for item in value if field.many else () if value is None else (value,):
+                _check(field, item)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Make a config from names and values; None and absent mean the default.
+
+        Raises:
+            InputError: A name is unknown (the nearest one is named), or a value is out of range.
+        """
+        known = {field.name: field for field in config_fields(cls)}
+        for name in values:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+                raise InputError(f"{cls.verb} has no option {name!r}", hint)
+        return cls(**{name: _coerce(known[name], value) for name, value in values.items() if value is not None})
+
+
+@cache
+def config_fields(cls: type[VerbConfig]) -> tuple[Field, ...]:
+    """Return the fields of a verb's config, in order."""
+    hints = get_type_hints(cls, include_extras=True)
+    return tuple(_field(field.name, hints[field.name]) for field in fields(cls))
+
+
+def _field(name: str, hint: Any) -> Field:
+    kind, opt = get_args(hint)
+    optional = get_origin(kind) in (Union, types.UnionType)
+    if optional:
+        kind = next(part for part in get_args(kind) if part is not type(None))
+    many = get_origin(kind) is tuple
+    if many:
+        kind = get_args(kind)[0]
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    return Field(name, str if choices else kind, choices, optional, many, opt)
+
+
+def _coerce(field: Field, value: Any) -> Any:
+    if field.many:
+        items = [value] if isinstance(value, str) else value
+        return tuple(_coerce_one(field, item) for item in items)
+    return _coerce_one(field, value)
+
+
+def _coerce_one(field: Field, value: Any) -> Any:
+    if field.kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return Path(value) if field.kind is Path and isinstance(value, str) else value
+
+
+def _check(field: Field, value: Any) -> None:
+    if not isinstance(value, field.kind) or (field.kind is not bool and isinstance(value, bool)):
+        raise InputError(f"{field.spelled} is {value!r}, but it takes a {field.kind.__name__}")
+    if field.choices and value not in field.choices:
+        near = difflib.get_close_matches(value, field.choices, n=1)
+        raise InputError(
+            f"{field.spelled} {value!r} is not one of {', '.join(field.choices)}",
+            f"did you mean {near[0]}?" if near else None,
+        )
+    low, high = field.opt.minimum, field.opt.maximum
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        allowed = f"at least {low:g}" if high is None else f"between {low or 0:g} and {high:g}"
+        raise InputError(f"{field.spelled} is {value}, but it must be {allowed}")
+
+
+Overwrite = Annotated[bool, Opt("Replace the output folder if it exists; it is swapped in when all is done.", OUTPUT)]
+DryRun = Annotated[bool, Opt("Print the plan and write nothing.", OUTPUT)]
+Trust = Annotated[
+    bool, Opt("Run the Python that the checkpoint carries. Files that prunecli wrote need no flag.", DANGEROUS)
+]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Where to compute.", TRAINING)]
+BatchSize = Annotated[int, Opt("Examples a batch.", TRAINING, minimum=1)]
+Seed = Annotated[int, Opt("Seed of everything random.", TRAINING, minimum=0)]
+
+Group = Literal["head", "ffn_int", "ffn_out", "ffn_in", "all"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainMasksConfig(VerbConfig):
+    """`prunecli train-masks MODEL TASK`."""
+
+    verb: ClassVar[str] = "train-masks"
+
+    model: Annotated[str, Opt("Checkpoint folder, hub id, or demo.", positional=True)]
+    task: Annotated[str, Opt("A GLUE or SQuAD task, demo, or a data file or folder of your own.", positional=True)]
+    data_dir: Annotated[Path | None, Opt("Folder with the task's train and validation files, instead of the hub.")] = None
+    text_columns: Annotated[str | None, Opt("Columns with the text, as A or A,B, for data of your own.")] = None
+    label_column: Annotated[str | None, Opt("Column with the label, for data of your own.")] = None
+    max_length: Annotated[int, Opt("Tokens an example is cut to.", minimum=8)] = 128
+    max_train_samples: Annotated[int | None, Opt("Train on the first N examples only.", minimum=1)] = None
+
+    learn_masks: Annotated[tuple[Group, ...], Opt("What may go; repeat it for several groups.", MASKS)] = ("ffn_int",)
+    method: Annotated[str, Opt("How gates are relaxed and decided.", MASKS)] = "gumbel-sigmoid"
+    mask_init: Annotated[Literal["randn", "open"], Opt("Logits at the start: random, or all gates open.", MASKS)] = "open"
+    gumbel_temp_start: Annotated[float, Opt("Temperature at the start (soft gates).", MASKS, minimum=1e-3)] = 5.0
+    gumbel_temp_end: Annotated[float, Opt("Temperature at the end (nearly binary gates).", MASKS, minimum=1e-3)] = 0.1
+    gumbel_temp_anneal: Annotated[
+        Literal["linear", "exponential", "constant"], Opt("How the temperature goes from start to end.", MASKS)
+    ] = "linear"
+    sparsity_loss: Annotated[float, Opt("Weight of the mean gate: higher removes more.", MASKS, minimum=0)] = 0.1
+    quantization_loss: Annotated[float, Opt("Weight of the gates' entropy: higher decides sooner.", MASKS, minimum=0)] = 0.01
+    frozen_epochs: Annotated[int, Opt("Last epochs that train the weights under fixed masks.", MASKS, minimum=0)] = 0
+
+    num_epochs: Annotated[int, Opt("Passes over the training data.", TRAINING, minimum=1)] = 5
+    max_steps: Annotated[int | None, Opt("Stop after N steps, whatever the epochs.", TRAINING, minimum=1)] = None
+    batch_size: BatchSize = 32
+    gradient_accumulation: Annotated[int, Opt("Batches a step.", TRAINING, minimum=1)] = 1
+    lr: Annotated[float, Opt("Learning rate of the weights.", TRAINING, minimum=0)] = 5e-5
+    masks_lr: Annotated[float, Opt("Learning rate of the gates.", TRAINING, minimum=0)] = 0.01
+    freeze: Annotated[bool, Opt("Train the gates only; the weights stay exactly as they were.", TRAINING)] = False
+    seed: Seed = 0
+    device: Device = "auto"
+    dtype: Annotated[Literal["float32", "bfloat16", "float16"], Opt("Mixed precision of the training step.", TRAINING)] = "float32"
+
+    out: Annotated[Path | None, Opt("Run folder. Default: runs/MODEL-TASK.", OUTPUT)] = None
+    overwrite: Overwrite = False
+    resume: Annotated[bool, Opt("Go on from the last checkpoint of an interrupted run.", OUTPUT)] = False
+    dry_run: DryRun = False
+    report_to: Annotated[
+        Literal["none", "tensorboard", "wandb", "trackio", "mlflow"], Opt("Experiment tracker.", OUTPUT)
+    ] = "none"
+    wandb: Annotated[bool, Opt("The same as --report-to wandb.", OUTPUT)] = False
+    name: Annotated[str | None, Opt("Name of the run in the tracker.", OUTPUT)] = None
+    log_loss_every: Annotated[int, Opt("Steps between logged losses.", OUTPUT, minimum=1)] = 5
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Return the groups to learn, `all` written out, in a fixed order."""
+        every = ("head", "ffn_int", "ffn_out", "ffn_in")
+        return every if "all" in self.learn_masks else tuple(name for name in every if name in self.learn_masks)
+
+    @property
+    def out_folder(self) -> Path:
+        """Return the run folder."""
+        return self.out or Path("runs") / f"{Path(self.model).name}-{Path(self.task).stem}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyMasksConfig(VerbConfig):
+    """`prunecli apply-masks RUN_OR_CHECKPOINT`."""
+
+    verb: ClassVar[str] = "apply-masks"
+
+    source: Annotated[Path, Opt("A run folder of train-masks, or a checkpoint folder with --masks.", positional=True)]
+    masks: Annotated[Path | None, Opt("masks.safetensors, or a folder of head_mask.pt and its siblings.")] = None
+    native: Annotated[
+        Literal["auto", "always", "never"], Opt("Write a stock config, which loads without remote code.", MASKS)
+    ] = "auto"
+    round_to: Annotated[int, Opt("Keep each layer's width a multiple of N.", MASKS, minimum=1)] = 1
+    out: Annotated[Path | None, Opt("Folder to write.", OUTPUT, short="-o")] = None
+    overwrite: Overwrite = False
+    dry_run: DryRun = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyConfig(VerbConfig):
+    """`prunecli verify-automodel CHECKPOINT`."""
+
+    verb: ClassVar[str] = "verify-automodel"
+
+    checkpoint: Annotated[Path, Opt("The folder to verify.", positional=True)]
+    against: Annotated[Path | None, Opt("What it shall equal: a run folder or a checkpoint.")] = None
+    masks: Annotated[Path | None, Opt("Masks to gate the --against checkpoint with.")] = None
+    atol: Annotated[float, Opt("Largest absolute difference of outputs that still counts as equal.", MASKS, minimum=0)] = 1e-5
+    timeout: Annotated[int, Opt("Seconds that the isolated child may take.", MASKS, minimum=1)] = 600
+    trust_remote_code: Trust = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictConfig(VerbConfig):
+    """`prunecli predict CHECKPOINT [FILE]`."""
+
+    verb: ClassVar[str] = "predict"
+
+    checkpoint: Annotated[Path, Opt("A checkpoint or pruned folder.", positional=True)]
+    source: Annotated[str, Opt("JSONL, CSV or text file; - reads standard input.", positional=True)] = "-"
+    fields: Annotated[str | None, Opt("Fields with the text, as A or A,B, where they have no known name.")] = None
+    batch_size: BatchSize = 32
+    max_length: Annotated[int | None, Opt("Tokens a text is cut to. Default: what the model takes.", minimum=8)] = None
+    device: Device = "auto"
+    out: Annotated[Path | None, Opt("JSONL file to write instead of standard output.", OUTPUT, short="-o")] = None
+    overwrite: Annotated[bool, Opt("Replace the output file if it exists.", OUTPUT)] = False
+    trust_remote_code: Trust = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfTestConfig(VerbConfig):
+    """`prunecli self-test`."""
+
+    verb: ClassVar[str] = "self-test"
+
+    keep: Annotated[Path | None, Opt("Keep the folders that the steps write here.", OUTPUT)] = None
+    report: Annotated[bool, Opt("Print versions of everything, to paste into a bug report.", OUTPUT)] = False
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON knows it: paths as strings, tuples as lists."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,101 @@
+"""Encoder families as tables; the folder's listing is the registry.
+
+`for_config` joins a family's table with the numbers of one `config.json`. No torch here: planning a cut
+needs names and sizes only.
+"""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from prunecli.encoders.base import Family, ModelType, Sublayer
+from prunecli.errors import InputError, UnsupportedModelError
+
+__all__ = ["Encoder", "Family", "ModelType", "Sublayer", "for_config", "supported_model_types"]
+
+
+@cache
+def _families() -> dict[str, tuple[Family, ModelType]]:
+    """Return every table in this folder, by `model_type`."""
+    names = (module.name for module in pkgutil.iter_modules(__path__) if module.name != "base")
+    tables = [importlib.import_module(f"{__name__}.{name}").FAMILY for name in names]
+    return {row.name: (family, row) for family in tables for row in family.model_types}
+
+
+def supported_model_types() -> list[str]:
+    """Return the `model_type`s that have a table, sorted."""
+    return sorted(_families())
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """A family's table with the sizes of one checkpoint.
+
+    Attributes:
+        family: Where things live.
+        model_type: Its row for the checkpoint's `model_type`.
+        layers: Number of layers.
+        heads: Attention heads a layer.
+        head_size: Rows of query (key, value) that belong to one head.
+        hidden: Width of the residual stream.
+        intermediate: Neurons a layer.
+    """
+
+    family: Family
+    model_type: ModelType
+    layers: int
+    heads: int
+    head_size: int
+    hidden: int
+    intermediate: int
+
+    def linear(self, layer: int, name: str) -> str:
+        """Return the module name of a layer's linear, seen from the bare encoder."""
+        return self.family.layer.format(layer=layer) + name
+
+
+def for_config(config: Mapping[str, Any]) -> Encoder:
+    """Find the table for a `config.json` and read its sizes.
+
+    Raises:
+        UnsupportedModelError: No table has this `model_type`, or the config is of a decoder.
+        InputError: A size is missing or not a positive whole number.
+    """
+    name = config.get("model_type")
+    if name not in _families():
+        near = difflib.get_close_matches(str(name), supported_model_types(), n=1)
+        raise UnsupportedModelError(
+            f"model_type {name!r} is not an encoder that prunecli can prune",
+            f"supported: {', '.join(supported_model_types())}"
+            + (f" (did you mean {near[0]}?)" if near else "")
+            + "; docs/guides/add-a-family.md shows how to add one",
+        )
+    if config.get("is_decoder") or config.get("is_encoder_decoder"):
+        raise UnsupportedModelError(
+            f"this {name} checkpoint is a decoder (is_decoder in config.json)",
+            "prunecli prunes encoders; set is_decoder to false if the model was trained as one",
+        )
+    family, row = _families()[name]
+    layers, heads, hidden, intermediate = (
+        _size(config, field)
+        for field in (family.layers_field, family.heads_field, family.hidden_field, family.intermediate_field)
+    )
+    if hidden % heads:
+        raise InputError(
+            f"config.json: {family.hidden_field} {hidden} is not a multiple of {family.heads_field} {heads}"
+        )
+    return Encoder(family, row, layers, heads, hidden // heads, hidden, intermediate)
+
+
+def _size(config: Mapping[str, Any], field: str) -> int:
+    value = config.get(field)
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        raise InputError(
+            f"config.json: {field} is {value!r}, not a positive whole number",
+            "take the config.json that was saved with the weights",
+        )
+    return value

@@ -1,0 +1,68 @@
+"""What a table of an encoder family says: where its heads and neurons live.
+
+A layer of an encoder is two sublayers, attention and feed-forward, of one shape:
+linear maps in, units in the middle (heads, neurons), a linear map out.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sublayer:
+    """The linear maps around one set of units.
+
+    Attributes:
+        inputs: Linears whose rows belong to the units, named from the layer (`attention.self.query`).
+        output: The linear whose columns belong to the units.
+        blocks: How many matrices each input stacks in its rows (3 for a fused qkv, 2 for a gated FFN).
+    """
+
+    inputs: tuple[str, ...]
+    output: str
+    blocks: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelType:
+    """One `model_type` of a family.
+
+    Attributes:
+        name: The `model_type` in `config.json`.
+        stem: What its class names begin with (`Bert` in `BertForSequenceClassification`).
+        prefix: `base_model_prefix`: what the encoder is called inside a model with a head.
+        tokenizer: The tokenizer class that a folder without one gets.
+        model_inputs: The tensors that the tokenizer has to give the model.
+        position_offset: Position embeddings that no token uses (RoBERTa counts from padding index + 1).
+    """
+
+    name: str
+    stem: str
+    prefix: str
+    tokenizer: str
+    model_inputs: tuple[str, ...]
+    position_offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """An encoder architecture: one such table a file, and nothing else in prunecli names a family.
+
+    Attributes:
+        model_types: The rows, one a `model_type`.
+        layer: Where layer `{layer}` stands inside the encoder, with a trailing dot.
+        attention: Its units are the heads.
+        ffn: Its units are the intermediate neurons.
+        layers_field: The config key of the number of layers; the next three likewise.
+        heads_field: Attention heads a layer.
+        hidden_field: Width of the residual stream.
+        intermediate_field: Neurons of the feed-forward sublayer.
+    """
+
+    model_types: tuple[ModelType, ...]
+    layer: str
+    attention: Sublayer
+    ffn: Sublayer
+    layers_field: str = "num_hidden_layers"
+    heads_field: str = "num_attention_heads"
+    hidden_field: str = "hidden_size"
+    intermediate_field: str = "intermediate_size"

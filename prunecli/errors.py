@@ -1,0 +1,59 @@
+"""Every error that prunecli raises on purpose.
+
+    PruneError                   exit code 2: what happened, and how to mend it
+    ├── InputError               a file, folder, record or option value cannot be used
+    ├── UnsupportedModelError    the checkpoint is no encoder that prunecli has a table for
+    ├── MaskError                masks do not fit the model, or cannot be cut
+    ├── TargetExistsError        the output folder is already there
+    └── OfflineError             something is needed from the hub, and the hub is out of reach
+
+Commands never catch them: `prunecli.cli.app.main` prints `error:` and `hint:` and exits with `exit_code`.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the exit status of every command means."""
+
+    DONE = 0
+    VERDICT_NO = 1
+    BAD_INPUT = 2
+    INTERNAL = 3
+    INTERRUPTED = 130
+
+
+class PruneError(Exception):
+    """Something a user can mend.
+
+    Args:
+        message: What happened, naming the file, tensor or option.
+        fix: The option, command or edit that mends it.
+    """
+
+    exit_code = ExitCode.BAD_INPUT
+
+    def __init__(self, message: str, fix: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+
+class InputError(PruneError):
+    """A file, folder, record or option value cannot be used."""
+
+
+class UnsupportedModelError(PruneError):
+    """The checkpoint is no encoder that prunecli has a table for."""
+
+
+class MaskError(PruneError):
+    """Masks do not fit the model, or cannot be cut."""
+
+
+class TargetExistsError(PruneError):
+    """The output folder is already there."""
+
+
+class OfflineError(PruneError):
+    """Something is needed from the hub, and the hub is out of reach."""

@@ -1,0 +1,70 @@
+"""What an encoder costs: floating-point operations and parameters of its layers, by the shapes of its linears.
+
+Counted analytically, since `FlopCounterMode` sees no attention under sdpa on CPU (pytorch#195460); a test
+compares the two under eager attention. One multiply-add is two operations. Embeddings, norms, softmax and the task head
+are left out of FLOPs, as in the literature; parameters of whole checkpoints are counted from their headers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prunecli.encoders import Encoder
+from prunecli.masks.units import linear_shapes, touches
+from prunecli.masks.mask_set import MaskSet
+
+Shape = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerShapes:
+    """A layer after a cut.
+
+    Attributes:
+        heads: Heads that are left.
+        neurons: Intermediate neurons that are left.
+        linears: [out, in] of each linear, by module name seen from the bare encoder.
+    """
+
+    heads: int
+    neurons: int
+    linears: Mapping[str, Shape]
+
+    def flops(self, tokens: int, head_size: int) -> int:
+        """Count the operations for one sequence of `tokens` tokens."""
+        projections = sum(2 * tokens * rows * columns for rows, columns in self.linears.values())
+        attention = 2 * 2 * tokens * tokens * head_size * self.heads  # query x key, weights x value
+        return projections + attention
+
+    @property
+    def parameters(self) -> int:
+        """Count weights and biases of the linears."""
+        return sum(rows * columns + rows for rows, columns in self.linears.values())
+
+
+def layer_shapes(encoder: Encoder, masks: MaskSet) -> list[LayerShapes]:
+    """Return the shapes that each layer has once the masks are cut."""
+    layers = []
+    for layer in range(encoder.layers):
+        shapes = {name: list(shape) for name, shape in linear_shapes(encoder, layer).items()}
+        for group in masks.masks:
+            kept = len(masks.kept(group, layer, encoder))
+            for touch in touches(encoder, group, layer):
+                shapes[touch.linear][touch.dim] = kept * touch.width * touch.blocks
+        layers.append(
+            LayerShapes(
+                heads=len(masks.kept("head", layer, encoder)),
+                neurons=len(masks.kept("ffn_int", layer, encoder)),
+                linears={name: (shape[0], shape[1]) for name, shape in shapes.items()},
+            )
+        )
+    return layers
+
+
+def encoder_flops(encoder: Encoder, masks: MaskSet, tokens: int) -> int:
+    """Count the operations of all layers for one sequence of `tokens` tokens."""
+    return sum(layer.flops(tokens, encoder.head_size) for layer in layer_shapes(encoder, masks))
+
+
+def layer_parameters(encoder: Encoder, masks: MaskSet) -> int:
+    """Count the parameters of all layers' linears (embeddings, norms and head not included)."""
+    return sum(layer.parameters for layer in layer_shapes(encoder, masks))

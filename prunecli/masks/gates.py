@@ -1,0 +1,98 @@
+"""Gates on a live model.
+
+A gate is a scale on rows or columns of a linear, so it can be put on the weight or on the activation: the
+product is the same. Each linear takes the cheaper one for its batch: the activation while there are fewer
+tokens than the weight has rows, else the weight.
+
+Shapes: N tokens of a batch, O output features, I input features, L layers, U units.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from prunecli.encoders import Encoder
+from prunecli.masks.mask_set import MaskSet
+from prunecli.masks.units import COLUMNS, Touch, touches
+
+GateValues = dict[str, Tensor]  # [L, U] by group; shared by all gated linears, replaced once a forward pass
+
+
+class GatedLinear(nn.Linear):
+    """A linear that scales its rows and columns by the current gate values.
+
+    It holds the parameters of the linear that it stands in for, so `state_dict` names stay the stock ones.
+    """
+
+    def __init__(self, linear: nn.Linear, gates: list[Touch], values: GateValues) -> None:
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.weight, self.bias = linear.weight, linear.bias
+        self.gates = gates
+        self.values = values
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Compute [..., I] -> [..., O]."""
+        weight_OI, bias_O = self.weight, self.bias
+        tokens = input.numel() // max(self.in_features, 1)
+        scale_O: Tensor | None = None
+        for gate in self.gates:
+            gate_ = self._spread(gate)
+            if gate.dim == COLUMNS:
+                if tokens < self.out_features:
+                    input = input * gate_.to(input.dtype)
+                else:
+                    weight_OI = weight_OI * gate_
+            elif tokens < self.in_features:
+                scale_O = gate_
+            else:
+                weight_OI = weight_OI * gate_[:, None]
+                bias_O = bias_O * gate_
+        output = functional.linear(input, weight_OI, bias_O)
+        return output if scale_O is None else output * scale_O.to(output.dtype)
+
+    def _spread(self, gate: Touch) -> Tensor:
+        """Return one factor a row or column from one value a unit."""
+        values_U = self.values[gate.group][gate.layer]
+        if gate.width > 1:
+            values_U = values_U.repeat_interleave(gate.width)
+        return values_U.repeat(gate.blocks) if gate.blocks > 1 else values_U
+
+
+def put_gates(model: nn.Module, encoder: Encoder, groups: tuple[str, ...]) -> GateValues:
+    """Let the model's linears be scaled by gate values, which start as ones.
+
+    Args:
+        model: A transformers model with or without a head; changed in place.
+        encoder: Its table and sizes.
+        groups: The groups to gate.
+
+    Returns:
+        The values that the linears read: replace an entry, and the next forward pass uses it.
+    """
+    base = model.base_model
+    assert isinstance(base, nn.Module)
+    parameter = next(base.parameters())
+    values: GateValues = {}
+    gates: dict[str, list[Touch]] = {}
+    for group in groups:
+        values[group] = torch.ones(MaskSet({}).of(group, encoder).shape, device=parameter.device, dtype=parameter.dtype)
+        for layer in range(encoder.layers):
+            for touch in touches(encoder, group, layer):
+                if touch.gated:
+                    gates.setdefault(touch.linear, []).append(touch)
+    for name, touched in gates.items():
+        parent_name, _, child = name.rpartition(".")
+        linear = base.get_submodule(name)
+        assert isinstance(linear, nn.Linear)
+        setattr(base.get_submodule(parent_name), child, GatedLinear(linear, touched, values))
+    return values
+
+
+def set_masks(values: GateValues, masks: Mapping[str, Tensor] | MaskSet) -> None:
+    """Let the gated model compute with fixed masks."""
+    for group, value in values.items():
+        mask = torch.from_numpy(masks.masks[group]) if isinstance(masks, MaskSet) else masks[group]
+        values[group] = mask.to(device=value.device, dtype=value.dtype)

@@ -1,0 +1,98 @@
+"""The decision about every unit of a model.
+
+Values are real numbers: 0 removes the unit, anything else stays and is folded into the weights
+(post-training methods rescale survivors, so 1.9 and -0.1 are normal).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from prunecli.encoders import Encoder
+from prunecli.masks.units import GROUPS, mask_shape
+from prunecli.errors import MaskError
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class MaskSet:
+    """One mask [layers, units] a group; a group that is absent keeps all its units.
+
+    Attributes:
+        masks: float32 arrays by group name.
+        logits: Gate logits of the learned groups, where known: the higher, the more valuable.
+        provenance: Where the masks come from: method, task, seed and so on, all strings.
+    """
+
+    masks: Mapping[str, Array]
+    logits: Mapping[str, Array] = field(default_factory=dict)
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, group: str, encoder: Encoder) -> Array:
+        """Return the group's mask [layers, units]; all ones where the set has none."""
+        if group in self.masks:
+            return self.masks[group]
+        return np.ones(mask_shape(encoder, group), dtype=np.float32)
+
+    def kept(self, group: str, layer: int, encoder: Encoder) -> npt.NDArray[np.intp]:
+        """Return the indices of the layer's kept units, ascending."""
+        return np.flatnonzero(self.of(group, encoder)[layer])
+
+    def density(self, group: str) -> float:
+        """Return the kept share of a group's units."""
+        return float(np.count_nonzero(self.masks[group]) / self.masks[group].size)
+
+    def check(self, encoder: Encoder, model: str) -> None:
+        """Refuse masks that do not belong to the model.
+
+        Args:
+            encoder: The model that they shall be applied to.
+            model: Its name, for the message.
+
+        Raises:
+            MaskError: A shape differs, a value is not finite, or no unit at all is left.
+        """
+        for group, mask in self.masks.items():
+            if group not in GROUPS:
+                raise MaskError(f"unknown mask group {group!r}", f"groups are {', '.join(GROUPS)}")
+            wanted = mask_shape(encoder, group)
+            if mask.shape != wanted:
+                raise MaskError(
+                    f"mask {group} has shape {list(mask.shape)}, but {model} needs {list(wanted)} "
+                    "([layers, units])",
+                    "apply masks to the checkpoint that they were learned on",
+                )
+            if not np.isfinite(mask).all():
+                raise MaskError(f"mask {group} holds NaN or infinite values")
+        attention = self.of("head", encoder).any()
+        if not attention and not (self.of("ffn_int", encoder).any() and self.of("ffn_out", encoder).any()):
+            raise MaskError(
+                f"these masks remove every head and every neuron of {model}",
+                "lower --sparsity-loss, or train longer",
+            )
+
+    def rounded(self, encoder: Encoder, multiple: int) -> "MaskSet":
+        """Bring cut units back until each layer's width is a multiple.
+
+        The most valuable come back first: those with the highest logits, else those with the lowest index.
+        Layers that are empty stay empty. Heads are counted in heads.
+
+        Args:
+            encoder: The model.
+            multiple: What each width shall be a multiple of (never above the full width).
+        """
+        if multiple <= 1:
+            return self
+        masks = {group: mask.copy() for group, mask in self.masks.items()}
+        for group, mask in masks.items():
+            for layer, row in enumerate(mask):
+                kept = int(np.count_nonzero(row))
+                wanted = min(-(-kept // multiple) * multiple, row.size)
+                cut = np.flatnonzero(row == 0)
+                if group in self.logits:
+                    cut = cut[np.argsort(-self.logits[group][layer][cut], kind="stable")]
+                row[cut[: wanted - kept]] = 1.0
+        return MaskSet(masks, self.logits, self.provenance)

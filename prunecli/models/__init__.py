@@ -1,0 +1,1 @@
+"""The classes that travel inside checkpoints, and how prunecli loads any checkpoint."""

@@ -1,0 +1,127 @@
+"""Load any checkpoint that prunecli knows, never through a checkpoint's own code or wishes.
+
+Stock checkpoints load with the stock class of their family; pruned folders with the class that prunecli itself
+renders, after the folder's modeling file was found to be the same byte for byte.
+"""
+
+import sys
+import types
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from prunecli.checkpoints.folder import Checkpoint
+from prunecli.encoders import Encoder, for_config
+from prunecli.errors import InputError
+from prunecli.models import pruned
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model in float32 on the CPU, in evaluation mode.
+
+    Attributes:
+        model: The model.
+        encoder: Its family's table and sizes.
+        head: Its class without the stem.
+        new: Parameters that the checkpoint did not have and that start at random.
+    """
+
+    model: PreTrainedModel
+    encoder: Encoder
+    head: str
+    new: tuple[str, ...]
+
+
+def encoder_of(checkpoint: Checkpoint) -> Encoder:
+    """Return the family's table and sizes for a stock or pruned checkpoint."""
+    config = checkpoint.config
+    return for_config(pruned.stock_config(config) if pruned.is_pruned(config) else config)
+
+
+def is_ours(checkpoint: Checkpoint) -> bool:
+    """Say whether a pruned folder's modeling file is byte for byte what prunecli renders."""
+    encoder = encoder_of(checkpoint)
+    file = checkpoint.path / pruned.FILE
+    expected = pruned.render(encoder, pruned.head_of(checkpoint.architecture, encoder))
+    return file.is_file() and file.read_bytes() == expected.encode()
+
+
+def model_class(encoder: Encoder, head: str, cut: bool) -> type[PreTrainedModel]:
+    """Return the stock class of a family and head, or the shipped class for a cut one."""
+    if cut:
+        stem = encoder.model_type.stem
+        name = f"prunecli_{pruned.MODULE}_{stem}{head}"
+        if name not in sys.modules:
+            module = types.ModuleType(name)
+            exec(compile(pruned.render(encoder, head), f"<{name}>", "exec"), module.__dict__)
+            sys.modules[name] = module
+        found: type[PreTrainedModel] = getattr(sys.modules[name], f"Pruned{stem}{head}")
+    else:
+        found = getattr(transformers, encoder.model_type.stem + head)
+    return found
+
+
+def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) -> Loaded:
+    """Load a checkpoint in float32.
+
+    Args:
+        checkpoint: The folder.
+        head: The head to load it with; the checkpoint's own where None. Another head starts at random.
+        **changes: Config entries to set (`num_labels`, `id2label`, `problem_type` ...).
+
+    Raises:
+        InputError: A tensor does not fit the config, or holds NaN or infinite values.
+        UnsupportedModelError: The family or the head has no table.
+    """
+    encoder = encoder_of(checkpoint)
+    head = head or pruned.head_of(checkpoint.architecture, encoder)
+    cls = model_class(encoder, head, pruned.is_pruned(checkpoint.config))
+    entries = {key: value for key, value in checkpoint.config.items() if key not in ("auto_map", "architectures", "dtype", "torch_dtype")}
+    config = cls.config_class.from_dict(entries)
+    for key, value in changes.items():
+        setattr(config, key, value)
+    try:
+        model, report = cls.from_pretrained(
+            checkpoint.path, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    except RuntimeError as error:
+        raise InputError(
+            f"{checkpoint.path}: weights do not fit config.json: {str(error).splitlines()[0]}",
+            "take the config.json that was saved with the weights",
+        ) from None
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise InputError(f"{checkpoint.path}: tensor {name} holds NaN or infinite values", "train it again")
+    new = tuple(sorted(report["missing_keys"]))
+    body = [name for name in new if name.startswith(f"{encoder.model_type.prefix}.{encoder.family.layer.split('.')[0]}.")]
+    if body:
+        raise InputError(
+            f"{checkpoint.path}: tensor {body[0]} is missing ({len(body)} of the encoder's in all)",
+            "take the weights that were saved with config.json",
+        )
+    return Loaded(model.eval(), encoder, head, new)
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    """Load a checkpoint's tokenizer by its class name, without asking its config for code.
+
+    Raises:
+        InputError: There is no tokenizer, or it cannot be read.
+    """
+    from prunecli.checkpoints import strict_json
+
+    if not checkpoint.tokenizer_files:
+        raise InputError(f"{checkpoint.path} has no tokenizer", "copy the tokenizer files of the base model into it")
+    settings = checkpoint.path / "tokenizer_config.json"
+    name = strict_json.read_object(settings).get("tokenizer_class") if settings.is_file() else None
+    cls = getattr(transformers, str(name or encoder_of(checkpoint).model_type.tokenizer), None)
+    if not (isinstance(cls, type) and issubclass(cls, PreTrainedTokenizerBase)):
+        raise InputError(f"{settings}: tokenizer_class {name!r} is none of transformers'")
+    try:
+        return cls.from_pretrained(checkpoint.path, local_files_only=True)
+    except Exception as error:  # tokenizers raises plain Exception for broken files
+        raise InputError(f"{checkpoint.path}: the tokenizer cannot be read: {str(error).splitlines()[0]}") from None

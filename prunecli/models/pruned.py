@@ -1,0 +1,77 @@
+"""The modeling file that a pruned folder carries: `modeling_pruned.py` with the names of its own stock class.
+
+One template serves every encoder family and every head: three names in it are replaced. A folder's file
+is trusted only if it is, byte for byte, what `render` gives for the folder's config.
+"""
+
+import re
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from prunecli.encoders import Encoder
+from prunecli.errors import UnsupportedModelError
+
+MODULE = "modeling_pruned"
+FILE = f"{MODULE}.py"
+PREFIX = "pruned_"
+
+# What a class name ends with -> the auto class that loads it.
+AUTO_CLASSES = {
+    "Model": "AutoModel",
+    "ForMaskedLM": "AutoModelForMaskedLM",
+    "ForMultipleChoice": "AutoModelForMultipleChoice",
+    "ForQuestionAnswering": "AutoModelForQuestionAnswering",
+    "ForSequenceClassification": "AutoModelForSequenceClassification",
+    "ForTokenClassification": "AutoModelForTokenClassification",
+}
+
+
+def is_pruned(config: Mapping[str, Any]) -> bool:
+    """Say whether a `config.json` is of a folder that carries the shipped class."""
+    return str(config.get("model_type", "")).startswith(PREFIX) and "pruned_linears" in config
+
+
+def stock_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a pruned config with the stock `model_type`: what the family's table is looked up by."""
+    return {**config, "model_type": str(config["model_type"]).removeprefix(PREFIX)}
+
+
+def head_of(architecture: str | None, encoder: Encoder) -> str:
+    """Return a class name without its stem: `ForSequenceClassification`.
+
+    Raises:
+        UnsupportedModelError: The class is none of this family's, or has a head without an auto class.
+    """
+    stem = encoder.model_type.stem
+    head = (architecture or "").removeprefix("Pruned").removeprefix(stem)
+    if architecture is None or not architecture.removeprefix("Pruned").startswith(stem) or head not in AUTO_CLASSES:
+        raise UnsupportedModelError(
+            f"architecture {architecture!r} in config.json cannot be pruned",
+            f"supported heads: {', '.join(stem + name for name in AUTO_CLASSES)}",
+        )
+    return head
+
+
+def render(encoder: Encoder, head: str) -> str:
+    """Return the text of the modeling file for a family and a head."""
+    stem, model_type = encoder.model_type.stem, encoder.model_type.name
+    text = resources.files("prunecli.models").joinpath(FILE).read_text(encoding="utf-8")
+    imports = sorted((f"{stem}Config", f"{stem}{head}"))
+    text = text.replace("from transformers import BertConfig, BertForSequenceClassification", f"from transformers import {', '.join(imports)}")
+    text = re.sub(r"BertForSequenceClassification\b", stem + head, text)
+    text = re.sub(r"BertConfig\b", f"{stem}Config", text)
+    return text.replace('"pruned_bert"', f'"{PREFIX}{model_type}"')
+
+
+def shipped_config(config: Mapping[str, Any], encoder: Encoder, head: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `config.json` of a folder that carries the shipped class."""
+    stem = encoder.model_type.stem
+    names = {"AutoConfig": f"Pruned{stem}Config", AUTO_CLASSES[head]: f"Pruned{stem}{head}"}
+    return {
+        **config,
+        "model_type": PREFIX + encoder.model_type.name,
+        "architectures": [f"Pruned{stem}{head}"],
+        "auto_map": {auto: f"{MODULE}.{name}" for auto, name in names.items()},
+        **changes,
+    }

@@ -1,0 +1,1 @@
+"""One recipe a verb, each readable as the algorithm: config in, result out."""

@@ -1,0 +1,181 @@
+"""`apply-masks`: cut the masked units out of a checkpoint. No model is built; torch is not needed."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prunecli.checkpoints import strict_json
+from prunecli.checkpoints.atomic import check_target, staged_folder
+from prunecli.checkpoints.folder import CARRIED, WEIGHTS, Checkpoint, read_checkpoint
+from prunecli.checkpoints.run_folder import is_run, model_of, read_result
+from prunecli.checkpoints.safetensors_file import write
+from prunecli.config import ApplyMasksConfig
+from prunecli.encoders import Encoder, for_config
+from prunecli.errors import InputError, MaskError, UnsupportedModelError
+from prunecli.masks import MaskSet, formats
+from prunecli.masks.budget import encoder_flops, layer_shapes
+from prunecli.models import pruned
+from prunecli.reports import model_card, run_record
+from prunecli.shrink.plan import CutPlan, plan_cut
+from prunecli.shrink.slicing import cut_bytes
+
+RECORD = "prunecli.json"
+TOKENS = 128  # length at which FLOPs are counted where no run says how long its examples are
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyMasksResult:
+    """What was cut, or would be.
+
+    Attributes:
+        out: The folder; None for a dry run without `--out`.
+        source: The checkpoint that was cut.
+        native: Whether a stock config says it all, so that no remote code is needed.
+        reason: Why not.
+        heads: Heads that are left, by layer.
+        neurons: Intermediate neurons that are left, by layer.
+        tokens: Length at which FLOPs are counted.
+        flops: Encoder FLOPs of one example, before and after.
+        parameters: Parameters of the checkpoint, before and after.
+        bytes: Bytes of the weights, before and after.
+        files: Bytes of each file to write, known before writing only for the weights.
+        written: Whether the folder was written.
+    """
+
+    out: Path | None
+    source: Path
+    native: bool
+    reason: str
+    heads: list[int]
+    neurons: list[int]
+    tokens: int
+    flops: tuple[int, int]
+    parameters: tuple[int, int]
+    bytes: tuple[int, int]
+    files: tuple[str, ...]
+    written: bool
+
+
+def run(config: ApplyMasksConfig) -> ApplyMasksResult:
+    """Plan the cut and, unless it is a dry run, write the pruned folder.
+
+    Raises:
+        PruneError: Source, masks or target cannot be used; nothing was written.
+    """
+    if config.out is None and not config.dry_run:
+        raise InputError("apply-masks needs a folder to write", "add --out DIR, or --dry-run to see the plan")
+    if config.out is not None:
+        check_target(config.out, config.overwrite)
+    checkpoint = read_checkpoint(model_of(config.source))
+    encoder = _encoder(checkpoint)
+    masks = _masks(config, checkpoint, encoder)
+    plan = plan_cut(checkpoint, encoder, masks)
+    native = _native(config, plan)
+    result = _result(config, checkpoint, encoder, masks, plan, native)
+    if not config.dry_run and config.out is not None:
+        with staged_folder(config.out, config.overwrite) as folder:
+            _write(folder, config, checkpoint, encoder, plan, result)
+    return result
+
+
+def _encoder(checkpoint: Checkpoint) -> Encoder:
+    if pruned.is_pruned(checkpoint.config):
+        raise UnsupportedModelError(
+            f"{checkpoint.path} is already cut", "apply masks to the dense checkpoint: a run folder keeps it in model/"
+        )
+    encoder = for_config(checkpoint.config)
+    pruned.head_of(checkpoint.architecture, encoder)
+    return encoder
+
+
+def _masks(config: ApplyMasksConfig, checkpoint: Checkpoint, encoder: Encoder) -> MaskSet:
+    if config.masks is None and not is_run(config.source):
+        raise InputError(
+            f"{config.source} is a checkpoint, not a run folder of train-masks", "say which masks with --masks PATH"
+        )
+    masks = formats.read(config.masks or config.source, encoder)
+    masks.check(encoder, str(checkpoint.path))
+    return masks.rounded(encoder, config.round_to)
+
+
+def _native(config: ApplyMasksConfig, plan: CutPlan) -> bool:
+    if config.native == "always" and plan.native is None:
+        raise MaskError(
+            f"a stock config cannot say this cut: {plan.native_reason}",
+            "leave --native at auto: the shipped class loads with trust_remote_code=True",
+        )
+    return plan.native is not None and config.native != "never"
+
+
+def _result(
+    config: ApplyMasksConfig, checkpoint: Checkpoint, encoder: Encoder, masks: MaskSet, plan: CutPlan, native: bool
+) -> ApplyMasksResult:
+    layers = layer_shapes(encoder, masks)
+    tokens = read_result(config.source).get("tokens", TOKENS) if is_run(config.source) else TOKENS
+    names = ["config.json", WEIGHTS, RECORD, model_card.FILE, *(path.name for path in checkpoint.tokenizer_files)]
+    return ApplyMasksResult(
+        out=config.out,
+        source=checkpoint.path,
+        native=native,
+        reason=plan.native_reason,
+        heads=[layer.heads for layer in layers],
+        neurons=[layer.neurons for layer in layers],
+        tokens=tokens,
+        flops=(encoder_flops(encoder, MaskSet({}), tokens), encoder_flops(encoder, masks, tokens)),
+        parameters=plan.parameters,
+        bytes=(
+            sum(entry.size for entry in checkpoint.tensors.values()),
+            sum(tensor.size for tensor in plan.declared),
+        ),
+        files=tuple(sorted(names if native else [*names, pruned.FILE])),
+        written=not config.dry_run,
+    )
+
+
+def _write(
+    folder: Path,
+    config: ApplyMasksConfig,
+    checkpoint: Checkpoint,
+    encoder: Encoder,
+    plan: CutPlan,
+    result: ApplyMasksResult,
+) -> None:
+    if result.native:
+        written_config = {**checkpoint.config, **(plan.native or {})}
+    else:
+        head = pruned.head_of(checkpoint.architecture, encoder)
+        written_config = pruned.shipped_config(checkpoint.config, encoder, head, plan.changes)
+        (folder / pruned.FILE).write_text(pruned.render(encoder, head), encoding="utf-8")
+    _write_json(folder / "config.json", written_config)
+    with (folder / WEIGHTS).open("wb") as file:
+        write(file, plan.declared, cut_bytes(plan), {"format": "pt"})
+    _write_tokenizer(folder, checkpoint, encoder)
+    for name in CARRIED:
+        if (checkpoint.path / name).is_file():
+            shutil.copyfile(checkpoint.path / name, folder / name)
+    run = read_result(config.source) if is_run(config.source) else None
+    (folder / model_card.FILE).write_text(model_card.render(checkpoint, result, run), encoding="utf-8")
+    record = run_record.record(config, result)
+    record["sha256"] = {path.name: run_record.sha256(path) for path in sorted(folder.iterdir())}
+    _write_json(folder / RECORD, record)
+
+
+def _write_tokenizer(folder: Path, checkpoint: Checkpoint, encoder: Encoder) -> None:
+    """Copy the tokenizer, and say in its config what transformers would else guess from the `model_type`."""
+    for path in checkpoint.tokenizer_files:
+        shutil.copyfile(path, folder / path.name)
+    if not checkpoint.tokenizer_files:
+        return
+    path = folder / "tokenizer_config.json"
+    settings = strict_json.read_object(path) if path.is_file() else {}
+    settings.setdefault("tokenizer_class", encoder.model_type.tokenizer)
+    settings.setdefault("model_input_names", list(encoder.model_type.model_inputs))
+    _write_json(path, settings)
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+

@@ -1,0 +1,1 @@
+"""Cutting: the plan of new shapes, and the slicing of tensors. No model is ever built."""

@@ -1,0 +1,53 @@
+"""Local data files as tables: JSONL, JSON, CSV, TSV and Parquet, read by pyarrow."""
+
+from pathlib import Path
+from typing import Any
+
+from prunecli.errors import InputError
+
+SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+
+
+def find_split(folder: Path, split: str) -> Path:
+    """Find the file of a split in a folder: `train.parquet`, `validation.jsonl` and so on.
+
+    Raises:
+        InputError: The folder or the file is missing.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder", "name the folder with the task's files with --data-dir")
+    for name in (split, split.split("_")[0], *(("dev",) if split.startswith("validation") else ())):
+        for suffix in SUFFIXES:
+            if (folder / f"{name}{suffix}").is_file():
+                return folder / f"{name}{suffix}"
+    raise InputError(f"{folder} has no {split} file", f"put {split}{{{','.join(SUFFIXES)}}} into it")
+
+
+def read_table(path: Path) -> Any:
+    """Read one file as a pyarrow table.
+
+    Raises:
+        InputError: The suffix is unknown, or the file is broken or empty.
+    """
+    import pyarrow
+    import pyarrow.csv
+    import pyarrow.json
+    import pyarrow.parquet
+
+    try:
+        if path.suffix == ".parquet":
+            table = pyarrow.parquet.read_table(path)
+        elif path.suffix in (".csv", ".tsv"):
+            options = pyarrow.csv.ParseOptions(
+                delimiter="\t" if path.suffix == ".tsv" else ",", newlines_in_values=True
+            )
+            table = pyarrow.csv.read_csv(path, parse_options=options)
+        elif path.suffix in (".jsonl", ".json"):
+            table = pyarrow.json.read_json(path)
+        else:
+            raise InputError(f"{path}: a data file ends with one of {', '.join(SUFFIXES)}")
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    if table.num_rows == 0:
+        raise InputError(f"{path} holds no rows")
+    return table

@@ -1,0 +1,57 @@
+"""Metrics by name: from label arrays to one number. scikit-learn and scipy do the arithmetic."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[Any]
+
+
+def accuracy(predictions: Values, labels: Values) -> float:
+    """Return the share of equal entries."""
+    return float(np.mean(predictions == labels))
+
+
+def f1(predictions: Values, labels: Values) -> float:
+    """Return the F1 score of class 1, as GLUE reports it."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, predictions, zero_division=0))
+
+
+def matthews_correlation(predictions: Values, labels: Values) -> float:
+    """Return Matthews' correlation coefficient."""
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(labels, predictions))
+
+
+def pearson(predictions: Values, labels: Values) -> float:
+    """Return Pearson's correlation; 0 where either side is constant."""
+    from scipy.stats import pearsonr
+
+    return _correlation(pearsonr, predictions, labels)
+
+
+def spearman(predictions: Values, labels: Values) -> float:
+    """Return Spearman's rank correlation; 0 where either side is constant."""
+    from scipy.stats import spearmanr
+
+    return _correlation(spearmanr, predictions, labels)
+
+
+def _correlation(function: Callable[..., Any], predictions: Values, labels: Values) -> float:
+    if np.ptp(predictions) == 0 or np.ptp(labels) == 0:
+        return 0.0
+    return float(function(predictions, labels).statistic)
+
+
+METRICS: dict[str, Callable[[Values, Values], float]] = {
+    "accuracy": accuracy,
+    "f1": f1,
+    "matthews_correlation": matthews_correlation,
+    "pearson": pearson,
+    "spearman": spearman,
+}

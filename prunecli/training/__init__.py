@@ -1,0 +1,1 @@
+"""Learning masks: trainable gates, a Trainer with two learning rates, schedules."""

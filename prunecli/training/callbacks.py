@@ -1,0 +1,64 @@
+"""What happens at each step besides the loss: temperature, freezing of masks, progress."""
+
+from collections.abc import Callable
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from prunecli.training.gates import Gates
+
+Progress = Callable[[str, int, int], None]  # (what is going on, steps done, steps in all)
+
+
+def annealed(kind: str, start: float, end: float, share: float) -> float:
+    """Return the temperature after a share of the steps, in [0, 1].
+
+    linear: T0 + (T1 - T0) s; exponential: T0 (T1 / T0)^s; constant: T0.
+    """
+    if kind == "linear":
+        return start + (end - start) * share
+    if kind == "exponential":
+        return start * float((end / start) ** share)
+    return start
+
+
+class GateSchedule(TrainerCallback):  # type: ignore[misc]
+    """Anneals the temperature by global step, and freezes the masks for the last epochs.
+
+    Args:
+        gates: The gates.
+        kind: How the temperature falls.
+        start: First temperature.
+        end: Last temperature, reached when the masks freeze or the training ends.
+        frozen_epochs: Epochs at the end in which the decisions stand.
+    """
+
+    def __init__(self, gates: Gates, kind: str, start: float, end: float, frozen_epochs: int) -> None:
+        self.gates, self.kind, self.start, self.end, self.frozen_epochs = gates, kind, start, end, frozen_epochs
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Set temperature and freezing from the step alone, so that a resumed run continues exactly."""
+        epochs = max(state.num_train_epochs, 1)
+        learning = max(round(state.max_steps * (1 - self.frozen_epochs / epochs)), 0)
+        self.gates.frozen = state.global_step >= learning
+        self.gates.temperature = annealed(self.kind, self.start, self.end, min(state.global_step / max(learning, 1), 1.0))
+
+
+class ReportProgress(TrainerCallback):  # type: ignore[misc]
+    """Tells a progress function how far the training is, with the last loss and metric."""
+
+    def __init__(self, progress: Progress, metric: str) -> None:
+        self.progress, self.metric, self.said = progress, metric, ""
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Tell the step."""
+        self.progress(f"training{self.said}", state.global_step, state.max_steps)
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        """Keep what the next step shows."""
+        shown = {"loss": "loss", "density": "density", f"eval_{self.metric}": self.metric}
+        parts = [f"{name} {logs[key]:.4g}" for key, name in shown.items() if logs and key in logs]
+        if parts:
+            self.said = ", " + ", ".join(parts)
