@@ -8,7 +8,6 @@ import difflib
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
@@ -94,10 +93,11 @@ class VerbConfig:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
                 raise InputError(f"{cls.verb} has no option {name!r}", hint)
-        return cls(**{name: _coerce(known[name], value) for name, value in values.items() if value is not None})
+        return cls(
+            **{name: _coerce(known[name], value) for name, value in values.items() if value is not None}
+        )
 
 
-@cache
 def config_fields(cls: type[VerbConfig]) -> tuple[Field, ...]:
     """Return the fields of a verb's config, in order."""
     hints = get_type_hints(cls, include_extras=True)
@@ -126,6 +126,8 @@ def _coerce(field: Field, value: Any) -> Any:
 def _coerce_one(field: Field, value: Any) -> Any:
     if field.kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if field.kind is str and isinstance(value, str):
+        return str(value)  # a plain string also where an enum's member came
     return Path(value) if field.kind is Path and isinstance(value, str) else value
 
 
@@ -144,10 +146,13 @@ def _check(field: Field, value: Any) -> None:
         raise InputError(f"{field.spelled} is {value}, but it must be {allowed}")
 
 
-Overwrite = Annotated[bool, Opt("Replace the output folder if it exists; it is swapped in when all is done.", OUTPUT)]
+Overwrite = Annotated[
+    bool, Opt("Replace the output folder if it exists; it is swapped in when all is done.", OUTPUT)
+]
 DryRun = Annotated[bool, Opt("Print the plan and write nothing.", OUTPUT)]
 Trust = Annotated[
-    bool, Opt("Run the Python that the checkpoint carries. Files that prunecli wrote need no flag.", DANGEROUS)
+    bool,
+    Opt("Run the Python that the checkpoint carries. Files that prunecli wrote need no flag.", DANGEROUS),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Where to compute.", TRAINING)]
 BatchSize = Annotated[int, Opt("Examples a batch.", TRAINING, minimum=1)]
@@ -163,35 +168,62 @@ class TrainMasksConfig(VerbConfig):
     verb: ClassVar[str] = "train-masks"
 
     model: Annotated[str, Opt("Checkpoint folder, hub id, or demo.", positional=True)]
-    task: Annotated[str, Opt("A GLUE or SQuAD task, demo, or a data file or folder of your own.", positional=True)]
-    data_dir: Annotated[Path | None, Opt("Folder with the task's train and validation files, instead of the hub.")] = None
-    text_columns: Annotated[str | None, Opt("Columns with the text, as A or A,B, for data of your own.")] = None
+    task: Annotated[
+        str, Opt("A GLUE or SQuAD task, demo, or a data file or folder of your own.", positional=True)
+    ]
+    data_dir: Annotated[
+        Path | None, Opt("Folder with the task's train and validation files, instead of the hub.")
+    ] = None
+    text_columns: Annotated[str | None, Opt("Columns with the text, as A or A,B, for data of your own.")] = (
+        None
+    )
     label_column: Annotated[str | None, Opt("Column with the label, for data of your own.")] = None
     max_length: Annotated[int, Opt("Tokens an example is cut to.", minimum=8)] = 128
     max_train_samples: Annotated[int | None, Opt("Train on the first N examples only.", minimum=1)] = None
 
-    learn_masks: Annotated[tuple[Group, ...], Opt("What may go; repeat it for several groups.", MASKS)] = ("ffn_int",)
+    learn_masks: Annotated[tuple[Group, ...], Opt("What may go; repeat it for several groups.", MASKS)] = (
+        "ffn_int",
+    )
     method: Annotated[str, Opt("How gates are relaxed and decided.", MASKS)] = "gumbel-sigmoid"
-    mask_init: Annotated[Literal["randn", "open"], Opt("Logits at the start: random, or all gates open.", MASKS)] = "open"
-    gumbel_temp_start: Annotated[float, Opt("Temperature at the start (soft gates).", MASKS, minimum=1e-3)] = 5.0
-    gumbel_temp_end: Annotated[float, Opt("Temperature at the end (nearly binary gates).", MASKS, minimum=1e-3)] = 0.1
+    mask_init: Annotated[
+        Literal["randn", "open"], Opt("Logits at the start: random, or all gates open.", MASKS)
+    ] = "open"
+    gumbel_temp_start: Annotated[
+        float, Opt("Temperature at the start (soft gates).", MASKS, minimum=1e-3)
+    ] = 5.0
+    gumbel_temp_end: Annotated[
+        float, Opt("Temperature at the end (nearly binary gates).", MASKS, minimum=1e-3)
+    ] = 0.1
     gumbel_temp_anneal: Annotated[
-        Literal["linear", "exponential", "constant"], Opt("How the temperature goes from start to end.", MASKS)
+        Literal["linear", "exponential", "constant"],
+        Opt("How the temperature goes from start to end.", MASKS),
     ] = "linear"
-    sparsity_loss: Annotated[float, Opt("Weight of the mean gate: higher removes more.", MASKS, minimum=0)] = 0.1
-    quantization_loss: Annotated[float, Opt("Weight of the gates' entropy: higher decides sooner.", MASKS, minimum=0)] = 0.01
-    frozen_epochs: Annotated[int, Opt("Last epochs that train the weights under fixed masks.", MASKS, minimum=0)] = 0
+    sparsity_loss: Annotated[
+        float, Opt("Weight of the mean gate: higher removes more.", MASKS, minimum=0)
+    ] = 0.1
+    quantization_loss: Annotated[
+        float, Opt("Weight of the gates' entropy: higher decides sooner.", MASKS, minimum=0)
+    ] = 0.01
+    frozen_epochs: Annotated[
+        int, Opt("Last epochs that train the weights under fixed masks.", MASKS, minimum=0)
+    ] = 0
 
     num_epochs: Annotated[int, Opt("Passes over the training data.", TRAINING, minimum=1)] = 5
-    max_steps: Annotated[int | None, Opt("Stop after N steps, whatever the epochs.", TRAINING, minimum=1)] = None
+    max_steps: Annotated[int | None, Opt("Stop after N steps, whatever the epochs.", TRAINING, minimum=1)] = (
+        None
+    )
     batch_size: BatchSize = 32
     gradient_accumulation: Annotated[int, Opt("Batches a step.", TRAINING, minimum=1)] = 1
     lr: Annotated[float, Opt("Learning rate of the weights.", TRAINING, minimum=0)] = 5e-5
     masks_lr: Annotated[float, Opt("Learning rate of the gates.", TRAINING, minimum=0)] = 0.01
-    freeze: Annotated[bool, Opt("Train the gates only; the weights stay exactly as they were.", TRAINING)] = False
+    freeze: Annotated[bool, Opt("Train the gates only; the weights stay exactly as they were.", TRAINING)] = (
+        False
+    )
     seed: Seed = 0
     device: Device = "auto"
-    dtype: Annotated[Literal["float32", "bfloat16", "float16"], Opt("Mixed precision of the training step.", TRAINING)] = "float32"
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"], Opt("Mixed precision of the training step.", TRAINING)
+    ] = "float32"
 
     out: Annotated[Path | None, Opt("Run folder. Default: runs/MODEL-TASK.", OUTPUT)] = None
     overwrite: Overwrite = False
@@ -208,7 +240,9 @@ class TrainMasksConfig(VerbConfig):
     def groups(self) -> tuple[str, ...]:
         """Return the groups to learn, `all` written out, in a fixed order."""
         every = ("head", "ffn_int", "ffn_out", "ffn_in")
-        return every if "all" in self.learn_masks else tuple(name for name in every if name in self.learn_masks)
+        return (
+            every if "all" in self.learn_masks else tuple(name for name in every if name in self.learn_masks)
+        )
 
     @property
     def out_folder(self) -> Path:
@@ -222,10 +256,15 @@ class ApplyMasksConfig(VerbConfig):
 
     verb: ClassVar[str] = "apply-masks"
 
-    source: Annotated[Path, Opt("A run folder of train-masks, or a checkpoint folder with --masks.", positional=True)]
-    masks: Annotated[Path | None, Opt("masks.safetensors, or a folder of head_mask.pt and its siblings.")] = None
+    source: Annotated[
+        Path, Opt("A run folder of train-masks, or a checkpoint folder with --masks.", positional=True)
+    ]
+    masks: Annotated[Path | None, Opt("masks.safetensors, or a folder of head_mask.pt and its siblings.")] = (
+        None
+    )
     native: Annotated[
-        Literal["auto", "always", "never"], Opt("Write a stock config, which loads without remote code.", MASKS)
+        Literal["auto", "always", "never"],
+        Opt("Write a stock config, which loads without remote code.", MASKS),
     ] = "auto"
     round_to: Annotated[int, Opt("Keep each layer's width a multiple of N.", MASKS, minimum=1)] = 1
     out: Annotated[Path | None, Opt("Folder to write.", OUTPUT, short="-o")] = None
@@ -242,7 +281,9 @@ class VerifyConfig(VerbConfig):
     checkpoint: Annotated[Path, Opt("The folder to verify.", positional=True)]
     against: Annotated[Path | None, Opt("What it shall equal: a run folder or a checkpoint.")] = None
     masks: Annotated[Path | None, Opt("Masks to gate the --against checkpoint with.")] = None
-    atol: Annotated[float, Opt("Largest absolute difference of outputs that still counts as equal.", MASKS, minimum=0)] = 1e-5
+    atol: Annotated[
+        float, Opt("Largest absolute difference of outputs that still counts as equal.", MASKS, minimum=0)
+    ] = 1e-5
     timeout: Annotated[int, Opt("Seconds that the isolated child may take.", MASKS, minimum=1)] = 600
     trust_remote_code: Trust = False
 
@@ -255,11 +296,17 @@ class PredictConfig(VerbConfig):
 
     checkpoint: Annotated[Path, Opt("A checkpoint or pruned folder.", positional=True)]
     source: Annotated[str, Opt("JSONL, CSV or text file; - reads standard input.", positional=True)] = "-"
-    fields: Annotated[str | None, Opt("Fields with the text, as A or A,B, where they have no known name.")] = None
+    fields: Annotated[
+        str | None, Opt("Fields with the text, as A or A,B, where they have no known name.")
+    ] = None
     batch_size: BatchSize = 32
-    max_length: Annotated[int | None, Opt("Tokens a text is cut to. Default: what the model takes.", minimum=8)] = None
+    max_length: Annotated[
+        int | None, Opt("Tokens a text is cut to. Default: what the model takes.", minimum=8)
+    ] = None
     device: Device = "auto"
-    out: Annotated[Path | None, Opt("JSONL file to write instead of standard output.", OUTPUT, short="-o")] = None
+    out: Annotated[
+        Path | None, Opt("JSONL file to write instead of standard output.", OUTPUT, short="-o")
+    ] = None
     overwrite: Annotated[bool, Opt("Replace the output file if it exists.", OUTPUT)] = False
     trust_remote_code: Trust = False
 

@@ -29,7 +29,8 @@ def check_target(target: Path, overwrite: bool) -> None:
         raise InputError(f"{target} is a file, not a folder", "name another --out")
     if target.is_dir() and any(target.iterdir()) and not overwrite:
         raise TargetExistsError(
-            f"{target} already exists and is not empty", "name another --out, or add --overwrite to replace it"
+            f"{target} already exists and is not empty",
+            "name another --out, or add --overwrite to replace it",
         )
 
 

@@ -1,5 +1,6 @@
 """A checkpoint folder as data: its config, its tensors by header, the files beside them."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from prunecli.errors import InputError
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+RECORD = (
+    "prunecli.json"  # what a pruned folder says of itself: source, versions, numbers, sha256 of each file
+)
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "pytorch_model.pt")
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
@@ -75,6 +79,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
             raise InputError(f"{file}: tensor {min(twice)} also stands in another shard")
         tensors |= header
     return Checkpoint(path, config, tensors)
+
+
+def sha256(path: Path) -> str:
+    """Return the hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _weight_files(path: Path) -> list[Path]:

@@ -1,8 +1,8 @@
 """The folder that `train-masks` leaves: masks, the co-trained dense checkpoint, the record.
 
-    masks.safetensors, head_mask.pt ...   what stays
-    model/                                the checkpoint that was trained along, all units still in it
-    run.json, report.html                 what was asked, done and found
+masks.safetensors, head_mask.pt ...   what stays
+model/                                the checkpoint that was trained along, all units still in it
+run.json, report.html                 what was asked, done and found
 """
 
 from pathlib import Path

@@ -30,7 +30,9 @@ def find_model(name: str, task: str) -> Path:
     if folder.exists():
         return folder
     if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-        raise InputError(f"{name} does not exist", "name a checkpoint folder or a hub id such as bert-base-uncased")
+        raise InputError(
+            f"{name} does not exist", "name a checkpoint folder or a hub id such as bert-base-uncased"
+        )
     return _from_hub(name)
 
 

@@ -21,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Prune a fine-tuned encoder: learn masks, cut, prove equality, use the smaller model.",
+    epilog="Every option can also be set as `PRUNECLI_VERB_OPTION` in the environment, or in a file with `--config`.",
 )
 for verb in VERBS:
     add_command(app, verb)
@@ -35,7 +36,10 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def _top(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version, show_envvar=False
+        ),
     ] = False,
 ) -> None:
     """Take the options that stand before a verb."""

@@ -11,16 +11,24 @@ def _run(config: ApplyMasksConfig, out: Output) -> ExitCode:
 
     result = apply_masks.run(config)
     rows = [
-        [f"encoder MFLOPs at {result.tokens} tokens", *(f"{value / 1e6:,.1f}" for value in result.flops), _share(result.flops)],
+        [
+            f"encoder MFLOPs at {result.tokens} tokens",
+            *(f"{value / 1e6:,.1f}" for value in result.flops),
+            _share(result.flops),
+        ],
         ["parameters", *(f"{value:,}" for value in result.parameters), _share(result.parameters)],
         ["bytes of weights", *(f"{value:,}" for value in result.bytes), _share(result.bytes)],
     ]
     out.table(["", "before", "after", "kept"], rows)
-    out.line(f"heads by layer: {' '.join(map(str, result.heads))}; neurons: {' '.join(map(str, result.neurons))}")
+    out.line(
+        f"heads by layer: {' '.join(map(str, result.heads))}; neurons: {' '.join(map(str, result.neurons))}"
+    )
     if result.native:
         out.line("A stock config says it all: the folder loads without remote code.")
     else:
-        out.line(f"The folder carries its class (load it with trust_remote_code=True), since {result.reason}.")
+        out.line(
+            f"The folder carries its class (load it with trust_remote_code=True), since {result.reason}."
+        )
     out.result(result, quiet=str(result.out or ""), verb=config.verb)
     if result.written:
         out.line(f"Next: prunecli verify-automodel {result.out} --against {config.source}")

@@ -4,8 +4,9 @@ import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 import yaml
@@ -45,7 +46,9 @@ def add_command(app: typer.Typer, verb: Verb) -> None:
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
         inspect.Parameter(field.name, keyword, default=default, annotation=annotation)
-        for field, annotation, default in (_parameter(verb.config, field) for field in config_fields(verb.config))
+        for field, annotation, default in (
+            _parameter(verb.config, field) for field in config_fields(verb.config)
+        )
     ]
     shared = [
         inspect.Parameter(name, keyword, default=default, annotation=annotation)
@@ -59,14 +62,21 @@ def add_command(app: typer.Typer, verb: Verb) -> None:
 
 def _parameter(config: type[VerbConfig], field: Field) -> tuple[Any, Any, Any]:
     """Return a field with its annotation and default for the command's signature."""
-    kind: Any = Literal[field.choices] if field.choices else field.kind  # type: ignore[valid-type]
+    # Typer knows lists of enums, not of literals; a StrEnum's members are the strings themselves.
+    kind: Any = (
+        StrEnum(field.name, {choice: choice for choice in field.choices}) if field.choices else field.kind
+    )
     kind = list[kind] if field.many else Optional[kind] if field.optional else kind  # noqa: UP045
     default = next(item.default for item in fields(config) if item.name == field.name)
     if field.opt.positional:
-        info: Any = typer.Argument(help=field.opt.help, show_default=default is not MISSING)
+        info: Any = typer.Argument(
+            help=field.opt.help, metavar=field.spelled, show_default=default is not MISSING, show_envvar=False
+        )
     else:
         spellings = [field.spelled, *([field.opt.short] if field.opt.short else [])]
-        info = typer.Option(*spellings, help=field.opt.help, rich_help_panel=field.opt.panel)
+        info = typer.Option(
+            *spellings, help=field.opt.help, rich_help_panel=field.opt.panel, show_envvar=False
+        )
     if isinstance(default, tuple):
         default = list(default)
     return field, Annotated[kind, info], inspect.Parameter.empty if default is MISSING else default
@@ -81,12 +91,18 @@ def _shared(config: type[VerbConfig]) -> list[tuple[str, Any, Any]]:
         return path
 
     def option(*spellings: str, help: str, **more: Any) -> Any:
-        return typer.Option(*spellings, help=help, rich_help_panel=OUTPUT, **more)
+        return typer.Option(*spellings, help=help, rich_help_panel=OUTPUT, show_envvar=False, **more)
 
-    file = option("--config", help="YAML file with options of this command; flags win.", is_eager=True, callback=load)
+    file = option(
+        "--config", help="YAML file with options of this command; flags win.", is_eager=True, callback=load
+    )
     return [
         ("config_file", Annotated[Optional[Path], file], None),  # noqa: UP045
-        ("as_json", Annotated[bool, option("--json", help="Print one JSON object on standard output.")], False),
+        (
+            "as_json",
+            Annotated[bool, option("--json", help="Print one JSON object on standard output.")],
+            False,
+        ),
         ("quiet", Annotated[bool, option("--quiet", "-q", help="Print only what a script needs.")], False),
     ]
 
@@ -106,7 +122,8 @@ def _read_config(path: Path, config: type[VerbConfig]) -> dict[str, Any]:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             raise InputError(
-                f"--config {path}: {config.verb} has no option {key!r}", f"did you mean {near[0]}?" if near else None
+                f"--config {path}: {config.verb} has no option {key!r}",
+                f"did you mean {near[0]}?" if near else None,
             )
         found[name] = [value] if known[name].many and not isinstance(value, list) else value
     return found

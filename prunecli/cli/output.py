@@ -6,6 +6,7 @@ No colour, bar or control character is written where there is no terminal; rich 
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from rich.table import Table
 from prunecli.config import plain
 
 SCHEMA_VERSION = 1
+NUMERIC = re.compile(r"[-\d.,]*( ?[%s])?")
 
 
 class Output:
@@ -34,7 +36,9 @@ class Output:
         self.as_json, self.quiet = as_json, quiet
         self.talk = Console(stderr=True)
         level = logging.ERROR if quiet else logging.INFO
-        handler = RichHandler(console=self.talk, show_time=False, show_path=False, show_level=False, markup=False)
+        handler = RichHandler(
+            console=self.talk, show_time=False, show_path=False, show_level=False, markup=False
+        )
         handler.setFormatter(_LevelFormatter())
         logger = logging.getLogger("prunecli")
         logger.handlers, logger.propagate = [handler], False
@@ -48,13 +52,18 @@ class Output:
         elif self.quiet and quiet:
             print(quiet)
 
+    def data(self, text: str, value: dict[str, Any]) -> None:
+        """Print something that is data itself: as text, or as JSON."""
+        print(json.dumps({"schema_version": SCHEMA_VERSION, **value}) if self.as_json else text)
+
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-        """Print a table for people; columns after the first are right-aligned."""
+        """Print a table for people; columns of numbers are right-aligned."""
         if self.as_json or self.quiet:
             return
         table = Table(title=title or None, title_justify="left", header_style="bold")
         for number, column in enumerate(columns):
-            table.add_column(column, justify="right" if number else "left", overflow="fold")
+            numeric = all(NUMERIC.fullmatch(row[number]) for row in rows)
+            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self.talk.print(table)
@@ -104,6 +113,6 @@ def _quieten_libraries() -> None:
     """Keep bars and chatter of the libraries out of logs; set before they are imported."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("TQDM_DISABLE", "1")
     if not sys.stderr.isatty():
         os.environ.setdefault("NO_COLOR", "1")

@@ -1,8 +1,10 @@
 """`prunecli train-masks`."""
 
+from dataclasses import asdict
+
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
-from prunecli.config import TrainMasksConfig
+from prunecli.config import TrainMasksConfig, plain
 from prunecli.errors import ExitCode
 
 
@@ -10,6 +12,11 @@ def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
     out.line("Loading torch and transformers ...")
     from prunecli.operations import train_masks
 
+    if config.dry_run:
+        plan = train_masks.plan(config)
+        out.table(["", "plan"], [[name, str(value)] for name, value in plain(asdict(plan)).items()])
+        out.result(plan, quiet=str(plan.out), verb=config.verb)
+        return ExitCode.DONE
     with out.progress() as progress:
         result = train_masks.run(config, progress)
     metric = result.metric
@@ -17,12 +24,19 @@ def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
     flops, parameters = result.flops, result.parameters
     rows = [
         [metric, dense, f"{result.masked[metric]:.4f}", ""],
-        [f"encoder MFLOPs at {result.tokens} tokens", f"{flops[0] / 1e6:,.1f}", f"{flops[1] / 1e6:,.1f}", f"{flops[1] / flops[0]:.1%}"],
+        [
+            f"encoder MFLOPs at {result.tokens} tokens",
+            f"{flops[0] / 1e6:,.1f}",
+            f"{flops[1] / 1e6:,.1f}",
+            f"{flops[1] / flops[0]:.1%}",
+        ],
         ["parameters", f"{parameters[0]:,}", f"{parameters[1]:,}", f"{parameters[1] / parameters[0]:.1%}"],
     ]
     for group, kept in result.kept.items():
         total = result.units[group]
-        rows.append([f"{group} by layer", str(total), " ".join(map(str, kept)), f"{result.density[group]:.1%}"])
+        rows.append(
+            [f"{group} by layer", str(total), " ".join(map(str, kept)), f"{result.density[group]:.1%}"]
+        )
     out.table(["", "dense", "masked", "kept"], rows)
     out.result(result, quiet=str(result.out), verb=config.verb)
     out.line(f"Next: prunecli apply-masks {result.out} --out {result.out.name}-pruned")

@@ -4,9 +4,7 @@ from prunecli.encoders.base import Family, ModelType, Sublayer
 
 FAMILY = Family(
     model_types=(
-        ModelType(
-            "distilbert", "DistilBert", "distilbert", "BertTokenizer", ("input_ids", "attention_mask")
-        ),
+        ModelType("distilbert", "DistilBert", "distilbert", "BertTokenizer", ("input_ids", "attention_mask")),
     ),
     layer="transformer.layer.{layer}.",
     attention=Sublayer(

@@ -1,16 +1,17 @@
-"""What an encoder costs: floating-point operations and parameters of its layers, by the shapes of its linears.
+"""What an encoder costs: floating-point operations and parameters of its layers, by the linears' shapes.
 
 Counted analytically, since `FlopCounterMode` sees no attention under sdpa on CPU (pytorch#195460); a test
-compares the two under eager attention. One multiply-add is two operations. Embeddings, norms, softmax and the task head
-are left out of FLOPs, as in the literature; parameters of whole checkpoints are counted from their headers.
+compares the two under eager attention. One multiply-add is two operations. Embeddings, norms, softmax and
+the task head are left out of FLOPs, as in the literature; parameters of whole checkpoints are counted from
+their headers.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prunecli.encoders import Encoder
-from prunecli.masks.units import linear_shapes, touches
 from prunecli.masks.mask_set import MaskSet
+from prunecli.masks.units import linear_shapes, touches
 
 Shape = tuple[int, int]
 

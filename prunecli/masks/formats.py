@@ -6,8 +6,8 @@
     ffn_output_mask.pt         [layers, hidden]         /
 
 In files of the original framework the FFN masks scale the *inputs* of the two FFN linears, so there
-`ffn_intermediate_mask` is [layers, hidden] (our `ffn_in`) and `ffn_output_mask` is [layers, intermediate] (our `ffn_int`).
-The shapes tell which is meant.
+`ffn_intermediate_mask` is [layers, hidden] (our `ffn_in`) and `ffn_output_mask` is [layers, intermediate]
+(our `ffn_int`). The shapes tell which is meant.
 """
 
 from pathlib import Path
@@ -70,10 +70,15 @@ def _read_safetensors(path: Path) -> MaskSet:
     read_header(path)  # refuses broken files by name
     tensors: dict[str, Array] = {name: array.astype(np.float32) for name, array in load_file(path).items()}
     # The name that Kwon et al. (2022) gave to the intermediate neurons, and their name for heads.
-    tensors = {{"head_mask": "head", "neuron_mask": "ffn_int"}.get(name, name): array for name, array in tensors.items()}
+    tensors = {
+        {"head_mask": "head", "neuron_mask": "ffn_int"}.get(name, name): array
+        for name, array in tensors.items()
+    }
     unknown = [name for name in tensors if name.removeprefix(LOGITS) not in GROUPS]
     if unknown:
-        raise InputError(f"{path} is not a mask file: tensor {unknown[0]!r}", f"groups are {', '.join(GROUPS)}")
+        raise InputError(
+            f"{path} is not a mask file: tensor {unknown[0]!r}", f"groups are {', '.join(GROUPS)}"
+        )
     return MaskSet(
         {name: array for name, array in tensors.items() if not name.startswith(LOGITS)},
         {name.removeprefix(LOGITS): array for name, array in tensors.items() if name.startswith(LOGITS)},

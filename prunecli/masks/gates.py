@@ -35,23 +35,33 @@ class GatedLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Compute [..., I] -> [..., O]."""
-        weight_OI, bias_O = self.weight, self.bias
+        weight_OI: Tensor = self.weight
+        bias_O: Tensor | None = self.bias
         tokens = input.numel() // max(self.in_features, 1)
         scale_O: Tensor | None = None
         for gate in self.gates:
             gate_ = self._spread(gate)
             if gate.dim == COLUMNS:
-                if tokens < self.out_features:
+                if self.scales_activation(gate.dim, tokens):
                     input = input * gate_.to(input.dtype)
                 else:
                     weight_OI = weight_OI * gate_
-            elif tokens < self.in_features:
+            elif self.scales_activation(gate.dim, tokens):
                 scale_O = gate_
             else:
                 weight_OI = weight_OI * gate_[:, None]
-                bias_O = bias_O * gate_
+                bias_O = None if bias_O is None else bias_O * gate_
         output = functional.linear(input, weight_OI, bias_O)
         return output if scale_O is None else output * scale_O.to(output.dtype)
+
+    def scales_activation(self, dim: int, tokens: int) -> bool:
+        """Say whether a gate on the rows or columns is cheaper on the activation than on the weight.
+
+        A weight that does not train gets no gradient otherwise, so it is left alone.
+        """
+        return not self.weight.requires_grad or tokens < (
+            self.out_features if dim == COLUMNS else self.in_features
+        )
 
     def _spread(self, gate: Touch) -> Tensor:
         """Return one factor a row or column from one value a unit."""
@@ -78,7 +88,9 @@ def put_gates(model: nn.Module, encoder: Encoder, groups: tuple[str, ...]) -> Ga
     values: GateValues = {}
     gates: dict[str, list[Touch]] = {}
     for group in groups:
-        values[group] = torch.ones(MaskSet({}).of(group, encoder).shape, device=parameter.device, dtype=parameter.dtype)
+        values[group] = torch.ones(
+            MaskSet({}).of(group, encoder).shape, device=parameter.device, dtype=parameter.dtype
+        )
         for layer in range(encoder.layers):
             for touch in touches(encoder, group, layer):
                 if touch.gated:

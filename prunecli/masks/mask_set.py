@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from prunecli.encoders import Encoder
-from prunecli.masks.units import GROUPS, mask_shape
 from prunecli.errors import MaskError
+from prunecli.masks.units import GROUPS, mask_shape
 
 Array = npt.NDArray[np.float32]
 

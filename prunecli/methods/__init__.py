@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def names() -> list[str]:
     """Return the methods that there are."""
-    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__) if module.name != "base")
+    return sorted(
+        module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__) if module.name != "base"
+    )
 
 
 def get(name: str) -> "Method":

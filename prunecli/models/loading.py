@@ -13,6 +13,7 @@ import torch
 import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.encoders import Encoder, for_config
 from prunecli.errors import InputError
@@ -80,30 +81,49 @@ def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) 
     encoder = encoder_of(checkpoint)
     head = head or pruned.head_of(checkpoint.architecture, encoder)
     cls = model_class(encoder, head, pruned.is_pruned(checkpoint.config))
-    entries = {key: value for key, value in checkpoint.config.items() if key not in ("auto_map", "architectures", "dtype", "torch_dtype")}
-    config = cls.config_class.from_dict(entries)
+    model, missing = _from_pretrained(cls, checkpoint, changes)
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise InputError(
+                f"{checkpoint.path}: tensor {name} holds NaN or infinite values", "train it again"
+            )
+    layers = f"{encoder.model_type.prefix}.{encoder.family.layer.split('{')[0]}"
+    lost = [name for name in missing if name.startswith(layers)]
+    if lost:
+        raise InputError(
+            f"{checkpoint.path}: tensor {lost[0]} is missing ({len(lost)} of the encoder's in all)",
+            "take the weights that were saved with config.json",
+        )
+    model.train(False)
+    return Loaded(model, encoder, head, missing)
+
+
+def _from_pretrained(
+    cls: type[PreTrainedModel], checkpoint: Checkpoint, changes: dict[str, Any]
+) -> tuple[PreTrainedModel, tuple[str, ...]]:
+    """Return the model and the names of the parameters that the checkpoint does not have."""
+    left_out = ("auto_map", "architectures", "dtype", "torch_dtype")
+    assert cls.config_class is not None
+    config = cls.config_class.from_dict(
+        {key: value for key, value in checkpoint.config.items() if key not in left_out}
+    )
     for key, value in changes.items():
         setattr(config, key, value)
     try:
-        model, report = cls.from_pretrained(
-            checkpoint.path, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        loaded: Any = cls.from_pretrained(
+            checkpoint.path,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            output_loading_info=True,
         )
     except RuntimeError as error:
         raise InputError(
             f"{checkpoint.path}: weights do not fit config.json: {str(error).splitlines()[0]}",
             "take the config.json that was saved with the weights",
         ) from None
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise InputError(f"{checkpoint.path}: tensor {name} holds NaN or infinite values", "train it again")
-    new = tuple(sorted(report["missing_keys"]))
-    body = [name for name in new if name.startswith(f"{encoder.model_type.prefix}.{encoder.family.layer.split('.')[0]}.")]
-    if body:
-        raise InputError(
-            f"{checkpoint.path}: tensor {body[0]} is missing ({len(body)} of the encoder's in all)",
-            "take the weights that were saved with config.json",
-        )
-    return Loaded(model.eval(), encoder, head, new)
+    model, report = loaded
+    return model, tuple(sorted(report["missing_keys"]))
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
@@ -112,16 +132,19 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     Raises:
         InputError: There is no tokenizer, or it cannot be read.
     """
-    from prunecli.checkpoints import strict_json
-
     if not checkpoint.tokenizer_files:
-        raise InputError(f"{checkpoint.path} has no tokenizer", "copy the tokenizer files of the base model into it")
+        raise InputError(
+            f"{checkpoint.path} has no tokenizer", "copy the tokenizer files of the base model into it"
+        )
     settings = checkpoint.path / "tokenizer_config.json"
     name = strict_json.read_object(settings).get("tokenizer_class") if settings.is_file() else None
     cls = getattr(transformers, str(name or encoder_of(checkpoint).model_type.tokenizer), None)
     if not (isinstance(cls, type) and issubclass(cls, PreTrainedTokenizerBase)):
         raise InputError(f"{settings}: tokenizer_class {name!r} is none of transformers'")
     try:
-        return cls.from_pretrained(checkpoint.path, local_files_only=True)
+        tokenizer: PreTrainedTokenizerBase = cls.from_pretrained(checkpoint.path, local_files_only=True)
     except Exception as error:  # tokenizers raises plain Exception for broken files
-        raise InputError(f"{checkpoint.path}: the tokenizer cannot be read: {str(error).splitlines()[0]}") from None
+        raise InputError(
+            f"{checkpoint.path}: the tokenizer cannot be read: {str(error).splitlines()[0]}"
+        ) from None
+    return tokenizer

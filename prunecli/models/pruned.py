@@ -45,7 +45,11 @@ def head_of(architecture: str | None, encoder: Encoder) -> str:
     """
     stem = encoder.model_type.stem
     head = (architecture or "").removeprefix("Pruned").removeprefix(stem)
-    if architecture is None or not architecture.removeprefix("Pruned").startswith(stem) or head not in AUTO_CLASSES:
+    if (
+        architecture is None
+        or not architecture.removeprefix("Pruned").startswith(stem)
+        or head not in AUTO_CLASSES
+    ):
         raise UnsupportedModelError(
             f"architecture {architecture!r} in config.json cannot be pruned",
             f"supported heads: {', '.join(stem + name for name in AUTO_CLASSES)}",
@@ -58,13 +62,18 @@ def render(encoder: Encoder, head: str) -> str:
     stem, model_type = encoder.model_type.stem, encoder.model_type.name
     text = resources.files("prunecli.models").joinpath(FILE).read_text(encoding="utf-8")
     imports = sorted((f"{stem}Config", f"{stem}{head}"))
-    text = text.replace("from transformers import BertConfig, BertForSequenceClassification", f"from transformers import {', '.join(imports)}")
+    text = text.replace(
+        "from transformers import BertConfig, BertForSequenceClassification",
+        f"from transformers import {', '.join(imports)}",
+    )
     text = re.sub(r"BertForSequenceClassification\b", stem + head, text)
     text = re.sub(r"BertConfig\b", f"{stem}Config", text)
     return text.replace('"pruned_bert"', f'"{PREFIX}{model_type}"')
 
 
-def shipped_config(config: Mapping[str, Any], encoder: Encoder, head: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+def shipped_config(
+    config: Mapping[str, Any], encoder: Encoder, head: str, changes: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the `config.json` of a folder that carries the shipped class."""
     stem = encoder.model_type.stem
     names = {"AutoConfig": f"Pruned{stem}Config", AUTO_CLASSES[head]: f"Pruned{stem}{head}"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.atomic import check_target, staged_folder
-from prunecli.checkpoints.folder import CARRIED, WEIGHTS, Checkpoint, read_checkpoint
+from prunecli.checkpoints.folder import CARRIED, RECORD, WEIGHTS, Checkpoint, read_checkpoint, sha256
 from prunecli.checkpoints.run_folder import is_run, model_of, read_result
 from prunecli.checkpoints.safetensors_file import write
 from prunecli.config import ApplyMasksConfig
@@ -21,7 +21,6 @@ from prunecli.reports import model_card, run_record
 from prunecli.shrink.plan import CutPlan, plan_cut
 from prunecli.shrink.slicing import cut_bytes
 
-RECORD = "prunecli.json"
 TOKENS = 128  # length at which FLOPs are counted where no run says how long its examples are
 
 
@@ -83,7 +82,8 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
 def _encoder(checkpoint: Checkpoint) -> Encoder:
     if pruned.is_pruned(checkpoint.config):
         raise UnsupportedModelError(
-            f"{checkpoint.path} is already cut", "apply masks to the dense checkpoint: a run folder keeps it in model/"
+            f"{checkpoint.path} is already cut",
+            "apply masks to the dense checkpoint: a run folder keeps it in model/",
         )
     encoder = for_config(checkpoint.config)
     pruned.head_of(checkpoint.architecture, encoder)
@@ -93,7 +93,8 @@ def _encoder(checkpoint: Checkpoint) -> Encoder:
 def _masks(config: ApplyMasksConfig, checkpoint: Checkpoint, encoder: Encoder) -> MaskSet:
     if config.masks is None and not is_run(config.source):
         raise InputError(
-            f"{config.source} is a checkpoint, not a run folder of train-masks", "say which masks with --masks PATH"
+            f"{config.source} is a checkpoint, not a run folder of train-masks",
+            "say which masks with --masks PATH",
         )
     masks = formats.read(config.masks or config.source, encoder)
     masks.check(encoder, str(checkpoint.path))
@@ -110,11 +111,22 @@ def _native(config: ApplyMasksConfig, plan: CutPlan) -> bool:
 
 
 def _result(
-    config: ApplyMasksConfig, checkpoint: Checkpoint, encoder: Encoder, masks: MaskSet, plan: CutPlan, native: bool
+    config: ApplyMasksConfig,
+    checkpoint: Checkpoint,
+    encoder: Encoder,
+    masks: MaskSet,
+    plan: CutPlan,
+    native: bool,
 ) -> ApplyMasksResult:
     layers = layer_shapes(encoder, masks)
     tokens = read_result(config.source).get("tokens", TOKENS) if is_run(config.source) else TOKENS
-    names = ["config.json", WEIGHTS, RECORD, model_card.FILE, *(path.name for path in checkpoint.tokenizer_files)]
+    names = [
+        "config.json",
+        WEIGHTS,
+        RECORD,
+        model_card.FILE,
+        *(path.name for path in checkpoint.tokenizer_files),
+    ]
     return ApplyMasksResult(
         out=config.out,
         source=checkpoint.path,
@@ -158,7 +170,7 @@ def _write(
     run = read_result(config.source) if is_run(config.source) else None
     (folder / model_card.FILE).write_text(model_card.render(checkpoint, result, run), encoding="utf-8")
     record = run_record.record(config, result)
-    record["sha256"] = {path.name: run_record.sha256(path) for path in sorted(folder.iterdir())}
+    record["sha256"] = {path.name: sha256(path) for path in sorted(folder.iterdir())}
     _write_json(folder / RECORD, record)
 
 
@@ -177,5 +189,3 @@ def _write_tokenizer(folder: Path, checkpoint: Checkpoint, encoder: Encoder) -> 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-

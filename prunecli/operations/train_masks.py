@@ -1,12 +1,12 @@
 """`train-masks`: learn which heads and neurons matter, and fine-tune along."""
 
+import importlib.util
 import json
 import logging
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, TrainingArguments, set_seed
@@ -16,17 +16,18 @@ from prunecli.checkpoints.folder import CARRIED, Checkpoint, read_checkpoint
 from prunecli.checkpoints.run_folder import MODEL, RECORD, REPORT, read_result
 from prunecli.checkpoints.source import find_model
 from prunecli.config import TrainMasksConfig
-from prunecli.errors import UnsupportedModelError
+from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops, layer_parameters
+from prunecli.masks.units import mask_shape
 from prunecli.models import pruned
-from prunecli.models.loading import Loaded, load_model, load_tokenizer
+from prunecli.models.loading import Loaded, encoder_of, load_model, load_tokenizer
 from prunecli.reports import html, run_record
 from prunecli.tasks import Task, TaskData, load_task
 from prunecli.training.callbacks import GateSchedule, Progress, ReportProgress
 from prunecli.training.features import Features, make_features
-from prunecli.training.head import fit_labels, head_config
 from prunecli.training.gates import NAME, Gates, attach, weights_only
+from prunecli.training.head import fit_labels, has_head, head_config
 from prunecli.training.resuming import check_run_target, finish, work_folder
 from prunecli.training.trainer import MaskTrainer
 
@@ -34,6 +35,35 @@ log = logging.getLogger(__name__)
 
 SAVE_EVERY = 500  # steps between trainer checkpoints, at most; there is one after each epoch in any case
 WEIGHT_DECAY = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class TrainMasksPlan:
+    """What a run would do.
+
+    Attributes:
+        out: The run folder.
+        model: The checkpoint folder.
+        task: The task.
+        data: Where its rows come from.
+        rows: Training and validation rows.
+        new_head: Whether the checkpoint lacks the task's head.
+        units: Units a layer of each group to learn.
+        layers: Layers.
+        steps: Optimizer steps.
+        flops: Encoder FLOPs of one example at the longest length, with all units.
+    """
+
+    out: Path
+    model: Path
+    task: str
+    data: str
+    rows: tuple[int, int]
+    new_head: bool
+    units: dict[str, int]
+    layers: int
+    steps: int
+    flops: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +107,31 @@ class TrainMasksResult:
     history: list[dict[str, float]]
 
 
+def plan(config: TrainMasksConfig) -> TrainMasksPlan:
+    """Check model, data and target, and say what `run` would do; nothing is loaded or written.
+
+    Raises:
+        PruneError: The model, data or output folder cannot be used.
+    """
+    check_run_target(config)
+    methods.get(config.method)
+    checkpoint, data = _inputs(config)
+    encoder = encoder_of(checkpoint)
+    steps = _steps_an_epoch(config, len(data.train)) * config.num_epochs
+    return TrainMasksPlan(
+        out=config.out_folder,
+        model=checkpoint.path,
+        task=data.task.name,
+        data=data.source,
+        rows=(len(data.train), len(data.validation)),
+        new_head=not has_head(checkpoint, data.task),
+        units={group: mask_shape(encoder, group)[1] for group in config.groups},
+        layers=encoder.layers,
+        steps=min(steps, config.max_steps or steps),
+        flops=encoder_flops(encoder, MaskSet({}), config.max_length),
+    )
+
+
 def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
     """Learn masks and write the run folder.
 
@@ -91,6 +146,7 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
         log.warning("%s is already complete", config.out_folder)
         return TrainMasksResult(**{**read_result(config.out_folder), "out": config.out_folder})
     method = methods.get(config.method)
+    _check_machine(config)
     checkpoint, data = _inputs(config)
     set_seed(config.seed)
     loaded = _load(checkpoint, data.task, config)
@@ -106,7 +162,11 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
             "data_collator": DataCollatorWithPadding(tokenizer),
             "processing_class": tokenizer,
         }
-        dense = None if loaded.new else _metrics(MaskTrainer(loaded.model, arguments, **common).evaluate(), data.task)
+        dense = (
+            None
+            if loaded.new
+            else _metrics(MaskTrainer(loaded.model, arguments, **common).evaluate(), data.task)
+        )
         if config.freeze:
             for name, parameter in loaded.model.named_parameters():
                 parameter.requires_grad_(name in loaded.new)
@@ -134,14 +194,33 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
     return result
 
 
+def _check_machine(config: TrainMasksConfig) -> None:
+    """Refuse a device or tracker that is not there, before anything is loaded."""
+    if config.device in ("cuda", "mps") and not getattr(torch, config.device).is_available():
+        raise InputError(f"--device {config.device}: this machine has none", "leave --device at auto")
+    tracker = _tracker(config)
+    if tracker != "none" and importlib.util.find_spec(tracker) is None:
+        raise InputError(f"--report-to {tracker}: it is not installed", f"pip install {tracker}")
+
+
+def _tracker(config: TrainMasksConfig) -> str:
+    return "wandb" if config.wandb else config.report_to
+
+
 def _inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
     checkpoint = read_checkpoint(find_model(config.model, config.task))
     if pruned.is_pruned(checkpoint.config):
         raise UnsupportedModelError(
-            f"{checkpoint.path} is already cut", "learn masks on the dense checkpoint: a run folder keeps it in model/"
+            f"{checkpoint.path} is already cut",
+            "learn masks on the dense checkpoint: a run folder keeps it in model/",
         )
     data = load_task(
-        config.task, config.data_dir, config.text_columns, config.label_column, config.max_train_samples, config.seed
+        config.task,
+        config.data_dir,
+        config.text_columns,
+        config.label_column,
+        config.max_train_samples,
+        config.seed,
     )
     return checkpoint, fit_labels(data, checkpoint)
 
@@ -163,16 +242,14 @@ def _max_length(asked: int, loaded: Loaded, tokenizer: PreTrainedTokenizerBase) 
     allowed = min(positions, tokenizer.model_max_length)
     if asked > allowed:
         log.warning("--max-length %d is more than the %d tokens that the model takes", asked, allowed)
-    return min(asked, allowed)
+    return int(min(asked, allowed))
 
 
 def _arguments(config: TrainMasksConfig, work: Path, rows: int) -> TrainingArguments:
-    tracker = "wandb" if config.wandb else config.report_to
-    steps_an_epoch = max(-(-rows // (config.batch_size * config.gradient_accumulation)), 1)
     return TrainingArguments(
         output_dir=str(work),
         run_name=config.name or config.out_folder.name,
-        report_to=[tracker],
+        report_to=[_tracker(config)],
         per_device_train_batch_size=config.batch_size,
         per_device_eval_batch_size=2 * config.batch_size,
         gradient_accumulation_steps=config.gradient_accumulation,
@@ -182,7 +259,7 @@ def _arguments(config: TrainMasksConfig, work: Path, rows: int) -> TrainingArgum
         weight_decay=WEIGHT_DECAY,
         eval_strategy="epoch",
         save_strategy="steps",
-        save_steps=min(steps_an_epoch, SAVE_EVERY),
+        save_steps=min(_steps_an_epoch(config, rows), SAVE_EVERY),
         save_total_limit=1,
         logging_steps=config.log_loss_every,
         seed=config.seed,
@@ -195,9 +272,18 @@ def _arguments(config: TrainMasksConfig, work: Path, rows: int) -> TrainingArgum
     )
 
 
+def _steps_an_epoch(config: TrainMasksConfig, rows: int) -> int:
+    batches = -(-rows // config.batch_size)
+    return max(-(-batches // config.gradient_accumulation), 1)
+
+
 def _schedule(config: TrainMasksConfig, gates: Gates) -> GateSchedule:
     return GateSchedule(
-        gates, config.gumbel_temp_anneal, config.gumbel_temp_start, config.gumbel_temp_end, config.frozen_epochs
+        gates,
+        config.gumbel_temp_anneal,
+        config.gumbel_temp_start,
+        config.gumbel_temp_end,
+        config.frozen_epochs,
     )
 
 

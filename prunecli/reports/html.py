@@ -9,5 +9,7 @@ import jinja2
 def training_page(record: dict[str, Any]) -> str:
     """Render the page of a `train-masks` record (the content of `run.json`)."""
     template = resources.files(__package__).joinpath("training_page.html.jinja").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
     return environment.from_string(template).render(**record)

@@ -22,7 +22,9 @@ def render(checkpoint: Checkpoint, result: Any, run: dict[str, Any] | None) -> s
         run: What `train-masks` found, where the masks come from a run.
     """
     template = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=False, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    environment = jinja2.Environment(
+        autoescape=False, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
     front = {
         "library_name": "transformers",
         **_carried(checkpoint),

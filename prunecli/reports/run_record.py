@@ -1,19 +1,26 @@
 """The record of a run: what was asked, on what, with which versions, and what came out."""
 
-import hashlib
 import platform
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from prunecli import __version__
 from prunecli.config import VerbConfig, plain
 
 SCHEMA_VERSION = 1
-PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "datasets", "huggingface_hub", "numpy")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "accelerate",
+    "datasets",
+    "huggingface_hub",
+    "numpy",
+)
 
 
 def versions() -> dict[str, str]:
@@ -38,9 +45,3 @@ def record(config: VerbConfig, result: Any) -> dict[str, Any]:
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "result": plain(asdict(result)),
     }
-
-
-def sha256(path: Path) -> str:
-    """Return the hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.checkpoints.safetensors_file import FLOATS, Declared, TensorEntry
 from prunecli.encoders import Encoder
-from prunecli.masks.units import COLUMNS, ROWS, Touch, linear_shapes, touches
 from prunecli.errors import InputError, MaskError
 from prunecli.masks import MaskSet
+from prunecli.masks.units import COLUMNS, ROWS, Touch, linear_shapes, touches
 
 Indices = npt.NDArray[np.intp]
 
@@ -37,7 +37,9 @@ class TensorCut:
     @property
     def declared(self) -> Declared:
         """Return name, type and shape after the cut."""
-        shape = tuple(len(self.keep[dim]) if dim in self.keep else size for dim, size in enumerate(self.entry.shape))
+        shape = tuple(
+            len(self.keep[dim]) if dim in self.keep else size for dim, size in enumerate(self.entry.shape)
+        )
         return Declared(self.entry.name, self.entry.dtype, shape)
 
 
@@ -80,7 +82,9 @@ def encoder_prefix(checkpoint: Checkpoint, encoder: Encoder) -> str:
         InputError: A linear of the table is missing, or has another shape than `config.json` says.
     """
     shapes = {
-        name: shape for layer in range(encoder.layers) for name, shape in linear_shapes(encoder, layer).items()
+        name: shape
+        for layer in range(encoder.layers)
+        for name, shape in linear_shapes(encoder, layer).items()
     }
     first = next(iter(shapes))
     prefixes = (f"{encoder.model_type.prefix}.", "")
@@ -118,7 +122,11 @@ def plan_cut(checkpoint: Checkpoint, encoder: Encoder, masks: MaskSet) -> CutPla
     prefix = encoder_prefix(checkpoint, encoder)
     cuts = {name: TensorCut(entry) for name, entry in checkpoint.tensors.items()}
     indices: dict[str, Indices] = {}
-    shapes = {name: list(shape) for layer in range(encoder.layers) for name, shape in linear_shapes(encoder, layer).items()}
+    shapes = {
+        name: list(shape)
+        for layer in range(encoder.layers)
+        for name, shape in linear_shapes(encoder, layer).items()
+    }
     dense = {name: list(shape) for name, shape in shapes.items()}
     gathered, scattered = [], []
     for group in masks.masks:
@@ -158,7 +166,11 @@ def _spread(
 
 
 def _apply(
-    cuts: Mapping[str, TensorCut], linear: str, touch: Touch, index: Indices, scale: npt.NDArray[np.float32] | None
+    cuts: Mapping[str, TensorCut],
+    linear: str,
+    touch: Touch,
+    index: Indices,
+    scale: npt.NDArray[np.float32] | None,
 ) -> None:
     """Note a cut of one side for the linear's weight and, where rows go, for its bias."""
     names = [f"{linear}.weight"]
@@ -178,10 +190,16 @@ def _native(encoder: Encoder, masks: MaskSet) -> tuple[dict[str, int] | None, st
     """Say the cut in the stock config's own words, or why that cannot be."""
     for group in ("head", "ffn_out", "ffn_in"):
         if (masks.of(group, encoder) == 0).any():
-            return None, f"{group} units are cut, and a stock {encoder.model_type.name} config cannot say which"
+            return (
+                None,
+                f"{group} units are cut, and a stock {encoder.model_type.name} config cannot say which",
+            )
     widths = {len(masks.kept("ffn_int", layer, encoder)) for layer in range(encoder.layers)}
     if len(widths) > 1:
-        return None, f"layers keep between {min(widths)} and {max(widths)} neurons, a stock config has one width"
+        return (
+            None,
+            f"layers keep between {min(widths)} and {max(widths)} neurons, a stock config has one width",
+        )
     if widths == {0}:
         return None, "no neurons are left, which a stock config cannot say"
     return {encoder.family.intermediate_field: widths.pop()}, ""

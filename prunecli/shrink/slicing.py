@@ -23,7 +23,7 @@ def cut_bytes(plan: CutPlan) -> Iterator[bytes | bytearray | memoryview]:
     """Yield the bytes of the plan's tensors, in the order of `plan.declared`."""
     for cut in plan.cuts:
         if cut.keep or cut.scale:
-            yield memoryview(slice_tensor(cut)).cast("B") if all(cut.declared.shape) else b""
+            yield slice_tensor(cut).tobytes()
         else:
             yield from _copy(cut.entry)
     for index in plan.indices.values():
@@ -53,7 +53,7 @@ def to_floats(array: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     """Interpret raw bits as float32 (float64 for F64)."""
     if dtype == "BF16":  # the upper half of a float32
         return (array.astype(np.uint32) << 16).view(np.float32)
-    floats = array.view(_FLOAT_TYPES[dtype])
+    floats: npt.NDArray[Any] = array.view(_FLOAT_TYPES[dtype])
     return floats.astype(np.float64 if dtype == "F64" else np.float32)
 
 

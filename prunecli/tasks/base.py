@@ -5,7 +5,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Literal
+from typing import Any, Literal
 
 from prunecli.errors import InputError
 
@@ -71,10 +71,14 @@ class Task:
 def tasks() -> dict[str, Task]:
     """Return the table of known tasks by name."""
     table = tomllib.loads(resources.files(__package__).joinpath("tasks.toml").read_text(encoding="utf-8"))
-    return {
-        name: Task(name=name, **{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
-        for name, row in table.items()
+    return {name: _task(name, row) for name, row in table.items()}
+
+
+def _task(name: str, row: dict[str, Any]) -> Task:
+    frozen: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in row.items()
     }
+    return Task(name=name, **frozen)
 
 
 def known_task(name: str) -> Task:
@@ -85,6 +89,8 @@ def known_task(name: str) -> Task:
     """
     if name not in tasks():
         near = difflib.get_close_matches(name, tasks(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"tasks: {', '.join(tasks())}, or a data file or folder"
+        hint = (
+            f"did you mean {near[0]}?" if near else f"tasks: {', '.join(tasks())}, or a data file or folder"
+        )
         raise InputError(f"task {name!r} is not known", hint)
     return tasks()[name]

@@ -55,23 +55,7 @@ def load_task(
         InputError: A file, column or label is missing or broken.
         OfflineError: The data would have to come from the hub, which is out of reach.
     """
-    own = Path(name)
-    if own.exists() or own.suffix in SUFFIXES:
-        task = Task(own.stem, ("text",), ("accuracy",))
-        train, validation = _read_own(own, seed)
-        source = str(own)
-    else:
-        task = known_task(name)
-        if data_dir is not None:
-            train, validation = (_dataset(find_split(data_dir, split)) for split in (task.train, task.validation))
-            source = str(data_dir)
-        elif task.bundled:
-            folder = Path(str(resources.files(task.bundled)))
-            train, validation = (_dataset(find_split(folder, split)) for split in (task.train, task.validation))
-            source = "bundled"
-        else:
-            train, validation = _from_hub(task)
-            source = "/".join(task.hub)
+    task, train, validation, source = _rows(name, data_dir, seed)
     if text_columns:
         task = replace(task, columns=tuple(column.strip() for column in text_columns.split(",")))
     if label_column:
@@ -85,6 +69,19 @@ def load_task(
     return TaskData(task, _without_gaps(task, train), _without_gaps(task, validation), source)
 
 
+def _rows(name: str, data_dir: Path | None, seed: int) -> tuple[Task, "Dataset", "Dataset", str]:
+    """Return the task with its training and validation rows, and where they come from."""
+    own = Path(name)
+    if own.exists() or own.suffix in SUFFIXES:
+        return Task(own.stem, ("text",), ("accuracy",)), *_read_own(own, seed), str(own)
+    task = known_task(name)
+    folder = Path(str(resources.files(task.bundled))) if task.bundled and data_dir is None else data_dir
+    if folder is None:
+        return task, *_from_hub(task), "/".join(task.hub)
+    train, validation = (_dataset(find_split(folder, split)) for split in (task.train, task.validation))
+    return task, train, validation, "bundled" if data_dir is None else str(data_dir)
+
+
 def _dataset(path: Path) -> "Dataset":
     from datasets import Dataset
 
@@ -95,7 +92,9 @@ def _read_own(path: Path, seed: int) -> tuple["Dataset", "Dataset"]:
     if path.is_dir():
         return _dataset(find_split(path, "train")), _dataset(find_split(path, "validation"))
     if not path.is_file():
-        raise InputError(f"{path} does not exist", "name a data file, a folder of train and validation files, or a task")
+        raise InputError(
+            f"{path} does not exist", "name a data file, a folder of train and validation files, or a task"
+        )
     parts = _dataset(path).train_test_split(test_size=HELD_OUT, seed=seed)
     return parts["train"], parts["test"]
 

@@ -48,7 +48,10 @@ def windows(tokenizer: Any, rows: Rows, max_length: int, labelled: bool) -> dict
     row_of = encoded.pop("overflow_to_sample_mapping")
     offsets = encoded.pop("offset_mapping")
     spans = [
-        [span if part == 1 else (-1, -1) for span, part in zip(offset, encoded.sequence_ids(number), strict=True)]
+        [
+            span if part == 1 else (-1, -1)
+            for span, part in zip(offset, encoded.sequence_ids(number), strict=True)
+        ]
         for number, offset in enumerate(offsets)
     ]
     features: dict[str, list[Any]] = dict(encoded)
@@ -125,7 +128,9 @@ def exact_match(prediction: str, references: Sequence[str]) -> float:
 
 def f1(prediction: str, references: Sequence[str]) -> float:
     """Return the best token overlap F1 with a reference."""
-    return max(_overlap(normalise(prediction).split(), normalise(text).split()) for text in references or [""])
+    return max(
+        _overlap(normalise(prediction).split(), normalise(text).split()) for text in references or [""]
+    )
 
 
 def _overlap(predicted: list[str], reference: list[str]) -> float:

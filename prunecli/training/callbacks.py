@@ -22,7 +22,7 @@ def annealed(kind: str, start: float, end: float, share: float) -> float:
     return start
 
 
-class GateSchedule(TrainerCallback):  # type: ignore[misc]
+class GateSchedule(TrainerCallback):
     """Anneals the temperature by global step, and freezes the masks for the last epochs.
 
     Args:
@@ -34,28 +34,45 @@ class GateSchedule(TrainerCallback):  # type: ignore[misc]
     """
 
     def __init__(self, gates: Gates, kind: str, start: float, end: float, frozen_epochs: int) -> None:
-        self.gates, self.kind, self.start, self.end, self.frozen_epochs = gates, kind, start, end, frozen_epochs
+        self.gates, self.kind, self.start, self.end, self.frozen_epochs = (
+            gates,
+            kind,
+            start,
+            end,
+            frozen_epochs,
+        )
 
-    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """Set temperature and freezing from the step alone, so that a resumed run continues exactly."""
         epochs = max(state.num_train_epochs, 1)
         learning = max(round(state.max_steps * (1 - self.frozen_epochs / epochs)), 0)
         self.gates.frozen = state.global_step >= learning
-        self.gates.temperature = annealed(self.kind, self.start, self.end, min(state.global_step / max(learning, 1), 1.0))
+        self.gates.temperature = annealed(
+            self.kind, self.start, self.end, min(state.global_step / max(learning, 1), 1.0)
+        )
 
 
-class ReportProgress(TrainerCallback):  # type: ignore[misc]
+class ReportProgress(TrainerCallback):
     """Tells a progress function how far the training is, with the last loss and metric."""
 
     def __init__(self, progress: Progress, metric: str) -> None:
         self.progress, self.metric, self.said = progress, metric, ""
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """Tell the step."""
         self.progress(f"training{self.said}", state.global_step, state.max_steps)
 
     def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         """Keep what the next step shows."""
         shown = {"loss": "loss", "density": "density", f"eval_{self.metric}": self.metric}

@@ -45,7 +45,7 @@ def _classification(data: TaskData, tokenizer: PreTrainedTokenizerBase, max_leng
         return _dataset({**features, "labels": label_ids(data.task, rows)})
 
     train = encode(data.train)
-    validation = encode(data.validation).sort("length")
+    validation = _by_length(encode(data.validation))
     return Features(train, validation, _scorer(data.task), _mean_length(train))
 
 
@@ -54,11 +54,11 @@ def _question_answering(data: TaskData, tokenizer: PreTrainedTokenizerBase, max_
     rows = data.validation.to_dict()
     plain = squad.windows(tokenizer, rows, max_length, labelled=False)
     targets = squad.windows(tokenizer, rows, max_length, labelled=True)  # so that a loss is reported as well
-    both = _dataset({**targets, "row": plain["row"], "context_spans": plain["context_spans"]}).sort("length")
+    both = _by_length(_dataset({**targets, "row": plain["row"], "context_spans": plain["context_spans"]}))
     aside = {"row": both["row"], "context_spans": both["context_spans"]}
 
     def score(output: EvalPrediction) -> dict[str, float]:
-        starts, ends = output.predictions
+        starts, ends = tuple(output.predictions)
         answers = squad.best_answers(list(starts), list(ends), aside, rows["context"], data.task.unanswerable)
         return squad.score(answers, rows["answers"])
 
@@ -68,6 +68,10 @@ def _question_answering(data: TaskData, tokenizer: PreTrainedTokenizerBase, max_
 
 def _dataset(features: dict[str, list[Any]]) -> Dataset:
     return Dataset.from_dict({**features, "length": [len(ids) for ids in features["input_ids"]]})
+
+
+def _by_length(features: Dataset) -> Dataset:
+    return features.select(np.argsort(features["length"], kind="stable"))
 
 
 def _mean_length(train: Dataset) -> int:

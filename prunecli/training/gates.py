@@ -22,11 +22,14 @@ class Gates(nn.Module):
         frozen: Once true, training sees the decisions too, and the logits move no more.
     """
 
-    def __init__(self, method: Method, encoder: Encoder, groups: tuple[str, ...], how: str, seed: int) -> None:
+    def __init__(
+        self, method: Method, encoder: Encoder, groups: tuple[str, ...], how: str, seed: int
+    ) -> None:
         super().__init__()
         self.method = method
         starts = {
-            group: method.start(mask_shape(encoder, group), how, seed + number) for number, group in enumerate(groups)
+            group: method.start(mask_shape(encoder, group), how, seed + number)
+            for number, group in enumerate(groups)
         }
         self.logits = nn.ParameterDict({group: nn.Parameter(logits) for group, logits in starts.items()})
         self.temperature = 1.0
@@ -35,7 +38,9 @@ class Gates(nn.Module):
     def values(self) -> dict[str, Tensor]:
         """Return gates [layers, units] for one forward pass: samples while training, else the decisions."""
         if self.training and not self.frozen:
-            return {group: self.method.sample(logits, self.temperature) for group, logits in self.logits.items()}
+            return {
+                group: self.method.sample(logits, self.temperature) for group, logits in self.logits.items()
+            }
         return {group: mask.float() for group, mask in self.decisions().items()}
 
     @torch.no_grad()

@@ -19,7 +19,14 @@ from prunecli.config import TrainMasksConfig, plain
 from prunecli.errors import InputError, TargetExistsError
 
 ASKED = "config.json"
-FREE = ("resume", "overwrite", "report_to", "wandb", "name", "log_loss_every")  # may differ between the parts of a run
+FREE = (
+    "resume",
+    "overwrite",
+    "report_to",
+    "wandb",
+    "name",
+    "log_loss_every",
+)  # may differ between the parts of a run
 
 
 def check_run_target(config: TrainMasksConfig) -> bool:
@@ -37,7 +44,8 @@ def check_run_target(config: TrainMasksConfig) -> bool:
     check_target(out, config.overwrite)
     if partial_path(out).exists() and not (config.resume or config.overwrite):
         raise TargetExistsError(
-            f"an interrupted run stands at {partial_path(out)}", "add --resume to go on, or --overwrite to start over"
+            f"an interrupted run stands at {partial_path(out)}",
+            "add --resume to go on, or --overwrite to start over",
         )
     return False
 
@@ -56,7 +64,7 @@ def work_folder(config: TrainMasksConfig) -> Iterator[tuple[Path, str | None]]:
     """
     work = partial_path(config.out_folder)
     asked = {name: value for name, value in plain(asdict(config)).items() if name not in FREE}
-    last = get_last_checkpoint(str(work)) if config.resume and work.is_dir() else None
+    last = _last(work) if config.resume else None
     if last is not None:
         _check_same(work, asked)
     else:
@@ -66,7 +74,7 @@ def work_folder(config: TrainMasksConfig) -> Iterator[tuple[Path, str | None]]:
     try:
         yield work, last
     except BaseException:
-        if work.is_dir() and get_last_checkpoint(str(work)) is None:
+        if _last(work) is None:
             shutil.rmtree(work, ignore_errors=True)
         raise
 
@@ -77,6 +85,12 @@ def finish(work: Path, target: Path) -> None:
         shutil.rmtree(path)
     (work / ASKED).unlink()
     publish(work, target)
+
+
+def _last(work: Path) -> str | None:
+    """Return the newest trainer checkpoint of a work folder."""
+    found: str | None = get_last_checkpoint(str(work)) if work.is_dir() else None  # type: ignore[no-untyped-call]
+    return found
 
 
 def _check_same(work: Path, asked: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 So mixed precision, gradient accumulation, `torchrun`, resuming and trackers come with it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -33,7 +33,8 @@ class LengthSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        return iter(get_length_grouped_indices(self.lengths, self.batch_size, generator=generator))
+        grouped: list[int] = get_length_grouped_indices(self.lengths, self.batch_size, generator=generator)  # type: ignore[no-untyped-call]
+        return iter(grouped)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch's order; the Trainer calls it."""
@@ -50,7 +51,12 @@ class MaskTrainer(Trainer):
     """
 
     def __init__(
-        self, *args: Any, gates: Gates | None = None, masks_lr: float = 0.0, weights: dict[str, float] | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        gates: Gates | None = None,
+        masks_lr: float = 0.0,
+        weights: dict[str, float] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.gates, self.masks_lr, self.weights = gates, masks_lr, weights or {}
@@ -80,14 +86,17 @@ class MaskTrainer(Trainer):
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:
         """Let the weights' learning rate warm up and fall linearly; keep that of the gates."""
         optimizer = optimizer or self.optimizer
+        assert optimizer is not None
         warmup = max(round(WARMUP * num_training_steps), 1)
 
         def linear(step: int) -> float:
-            return min((step + 1) / warmup, max(num_training_steps - step, 0) / max(num_training_steps - warmup, 1), 1.0)
+            falling = max(num_training_steps - step, 0) / max(num_training_steps - warmup, 1)
+            return min((step + 1) / warmup, falling, 1.0)
 
-        is_gate = [group["params"] and self.gates is not None and number == len(optimizer.param_groups) - 1
-                   for number, group in enumerate(optimizer.param_groups)]
-        self.lr_scheduler = LambdaLR(optimizer, [(lambda step: 1.0) if gate else linear for gate in is_gate])
+        rates: list[Callable[[int], float]] = [linear] * len(optimizer.param_groups)
+        if self.gates is not None:
+            rates[-1] = lambda step: 1.0
+        self.lr_scheduler = LambdaLR(optimizer, rates)
         return self.lr_scheduler
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
@@ -100,7 +109,8 @@ class MaskTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthSampler(list(self.train_dataset["length"]), batch, self.args.seed)
+        rows: Any = self.train_dataset  # the argument has lost its lengths
+        return LengthSampler(list(rows["length"]), batch, self.args.seed)
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int]:
         return SequentialSampler(eval_dataset)  # sorted by length already

@@ -1,0 +1,56 @@
+"""The verbs as functions: the same names, options, defaults and checks as on the command line.
+
+Every function raises `prunecli.errors.PruneError` where the command would exit with 2.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from prunecli.config import ApplyMasksConfig, SelfTestConfig, TrainMasksConfig, VerifyConfig
+
+if TYPE_CHECKING:
+    from prunecli.operations.apply_masks import ApplyMasksResult
+    from prunecli.operations.self_test import SelfTestResult
+    from prunecli.operations.train_masks import TrainMasksResult
+    from prunecli.operations.verify_automodel import VerifyResult
+
+Folder = str | PathLike[str]
+
+
+def train_masks(model: Folder, task: str, **options: Any) -> "TrainMasksResult":
+    """Learn masks; `options` are the fields of `TrainMasksConfig`."""
+    from prunecli.operations import train_masks as operation
+
+    config = TrainMasksConfig.of({"model": str(model), "task": task, **options})
+    return operation.run(config, lambda label, done, total: None)
+
+
+def apply_masks(source: Folder, **options: Any) -> "ApplyMasksResult":
+    """Cut the masked units out; `options` are the fields of `ApplyMasksConfig`."""
+    from prunecli.operations import apply_masks as operation
+
+    return operation.run(ApplyMasksConfig.of({"source": str(source), **options}))
+
+
+def verify_automodel(checkpoint: Folder, **options: Any) -> "VerifyResult":
+    """Prove that a folder loads and equals its reference; `options` are the fields of `VerifyConfig`."""
+    from prunecli.operations import verify_automodel as operation
+
+    return operation.run(VerifyConfig.of({"checkpoint": str(checkpoint), **options}))
+
+
+def predict(
+    checkpoint: Folder, records: Iterable[Mapping[str, Any]], **options: Any
+) -> Iterator[dict[str, Any]]:
+    """Yield each record with its prediction, in order; `options` are the fields of `PredictConfig`."""
+    from prunecli.operations import predict as operation
+
+    return operation.predict_records(checkpoint, records, **options)
+
+
+def self_test(**options: Any) -> "SelfTestResult":
+    """Run the whole story on the bundled model; `options` are the fields of `SelfTestConfig`."""
+    from prunecli.operations import self_test as operation
+
+    return operation.run(SelfTestConfig.of(options))

@@ -1,0 +1,34 @@
+"""`prunecli verify-automodel`."""
+
+from prunecli.cli.options import Verb
+from prunecli.cli.output import Output
+from prunecli.config import VerifyConfig
+from prunecli.errors import ExitCode
+
+
+def _run(config: VerifyConfig, out: Output) -> ExitCode:
+    from prunecli.operations import verify_automodel
+
+    result = verify_automodel.run(config)
+    out.table(
+        ["check", "verdict", "detail"], [[item.check, item.status, item.detail] for item in result.findings]
+    )
+    out.result(result, quiet="ok" if result.passed else "failed", verb=config.verb)
+    failed = [item.check for item in result.findings if item.status == "fail"]
+    if failed:
+        out.line(f"{result.checkpoint} is not proven: {', '.join(failed)}")
+        return ExitCode.VERDICT_NO
+    out.line(f"{result.checkpoint} is proven. Next: prunecli predict {result.checkpoint} FILE")
+    return ExitCode.DONE
+
+
+VERB = Verb(
+    VerifyConfig,
+    _run,
+    "Prove that a folder loads with AutoModel and equals what was trained.",
+    (
+        "prunecli verify-automodel pruned-demo --against runs/demo-demo",
+        "prunecli verify-automodel pruned --against ./my-model --masks masks.safetensors",
+        "prunecli verify-automodel ./any-checkpoint --json",
+    ),
+)

@@ -1,0 +1,133 @@
+"""A checkpoint loaded for use: whose code runs, on which device, how many tokens it takes."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
+from prunecli.checkpoints.run_folder import is_run
+from prunecli.errors import InputError, UnsupportedModelError
+from prunecli.inference import kinds
+from prunecli.inference.kinds.base import Kind
+from prunecli.models import pruned
+from prunecli.models.loading import encoder_of, is_ours, load_model, load_tokenizer
+
+log = logging.getLogger(__name__)
+
+UNLIMITED = 1_000_000  # tokenizers that know no limit state one of 1e30
+
+
+@dataclass(frozen=True, slots=True)
+class Runnable:
+    """A checkpoint that is ready to run.
+
+    Attributes:
+        model: In float32 and evaluation mode, on its device.
+        tokenizer: Its tokenizer.
+        kind: What its head computes.
+        max_length: Tokens that a row is cut to.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    kind: Kind
+    max_length: int
+
+
+def load_runnable(path: Path, max_length: int | None, device: str, trust_remote_code: bool) -> Runnable:
+    """Load a checkpoint or a pruned folder from the disk alone.
+
+    Args:
+        path: The folder.
+        max_length: Tokens that a row shall be cut to; what the model takes where None.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        trust_remote_code: Whether Python that the folder carries and prunecli did not write may run.
+
+    Raises:
+        UnsupportedModelError: The family or the head is none that predict knows.
+        InputError: The folder is no whole checkpoint, or carries code that is not trusted.
+    """
+    if is_run(path):
+        raise InputError(
+            f"{path} is a run folder of train-masks, which is not cut yet",
+            f"run `prunecli apply-masks {path} --out pruned` first, then predict with that",
+        )
+    target = _device(device)
+    checkpoint = read_checkpoint(path)
+    kind = kinds.for_architecture(checkpoint.architecture)
+    model, new = _load_remote(checkpoint, kind, trust_remote_code) if _needs_own_code(checkpoint) else _load(checkpoint)
+    if new:
+        raise InputError(
+            f"{path}: tensor {new[0]} is missing, so the head would be random",
+            "take the weights that were saved with config.json, or train a head with train-masks",
+        )
+    tokenizer = load_tokenizer(checkpoint)
+    length = _max_length(checkpoint, model, tokenizer, max_length)
+    return Runnable(model.to(target), tokenizer, kind, length)  # type: ignore[arg-type]
+
+
+def _needs_own_code(checkpoint: Checkpoint) -> bool:
+    """Say whether only Python from the folder can load it; a folder of ours loads with our copy of its file."""
+    if not _has_table(checkpoint):
+        return "auto_map" in checkpoint.config
+    return pruned.is_pruned(checkpoint.config) and not is_ours(checkpoint)
+
+
+def _has_table(checkpoint: Checkpoint) -> bool:
+    try:
+        pruned.head_of(checkpoint.architecture, encoder_of(checkpoint))
+    except UnsupportedModelError:
+        return False
+    return True
+
+
+def _load(checkpoint: Checkpoint) -> tuple[PreTrainedModel, tuple[str, ...]]:
+    loaded = load_model(checkpoint)
+    return loaded.model, loaded.new
+
+
+def _load_remote(checkpoint: Checkpoint, kind: Kind, trusted: bool) -> tuple[PreTrainedModel, tuple[str, ...]]:
+    """Load a folder through the Python that it carries."""
+    if not trusted:
+        raise InputError(
+            f"{checkpoint.path} carries Python that prunecli did not write",
+            "read it, then add --trust-remote-code to run it",
+        )
+    auto = getattr(transformers, pruned.AUTO_CLASSES[kind.head])
+    try:
+        model, report = auto.from_pretrained(
+            checkpoint.path, trust_remote_code=True, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    except Exception as error:  # a stranger's code can raise anything
+        first = (str(error).splitlines() or [""])[0]
+        raise InputError(
+            f"{checkpoint.path} cannot be loaded with its own code: {type(error).__name__}: {first}",
+            "check its auto_map and the files that it names",
+        ) from None
+    return model.eval(), tuple(sorted(report["missing_keys"]))
+
+
+def _device(asked: str) -> torch.device:
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if asked == "auto":
+        return torch.device(next(name for name, found in there.items() if found))
+    if not there[asked]:
+        raise InputError(f"--device {asked}: torch finds none on this machine", "use --device auto or --device cpu")
+    return torch.device(asked)
+
+
+def _max_length(
+    checkpoint: Checkpoint, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: int | None
+) -> int:
+    offset = encoder_of(checkpoint).model_type.position_offset if _has_table(checkpoint) else 0
+    positions = getattr(model.config, "max_position_embeddings", UNLIMITED) - offset
+    allowed = min(positions, tokenizer.model_max_length)
+    if asked is None and allowed > UNLIMITED - offset:
+        raise InputError(f"{checkpoint.path} does not say how many tokens it takes", "add --max-length N")
+    if asked is not None and asked > allowed:
+        log.warning("--max-length %d is more than the %d tokens that the model takes", asked, allowed)
+    return int(allowed if asked is None else min(asked, allowed))

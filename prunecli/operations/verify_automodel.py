@@ -1,0 +1,98 @@
+"""`verify-automodel`: prove that a folder loads with AutoModel and equals what was trained."""
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
+from prunecli.config import VerifyConfig
+from prunecli.encoders import Encoder
+from prunecli.errors import InputError
+from prunecli.models import pruned
+from prunecli.models.loading import encoder_of, is_ours
+from prunecli.verification import live, parity, static
+from prunecli.verification.base import Finding
+from prunecli.verification.isolated import ask_child
+from prunecli.verification.tokenizer import check_tokenizer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """The verdict.
+
+    Attributes:
+        checkpoint: The folder.
+        passed: Whether no check failed.
+        findings: One entry a check.
+    """
+
+    checkpoint: Path
+    passed: bool
+    findings: tuple[Finding, ...]
+
+
+def run(config: VerifyConfig) -> VerifyResult:
+    """Run every check; nothing is written into the folder.
+
+    Raises:
+        PruneError: The folder is no checkpoint, its code is not trusted, or the reference cannot be used.
+    """
+    if config.masks is not None and config.against is None:
+        raise InputError(
+            "--masks says how to gate the reference, but there is none", "add --against CHECKPOINT"
+        )
+    checkpoint = read_checkpoint(config.checkpoint)
+    encoder = encoder_of(checkpoint)
+    ours = pruned.is_pruned(checkpoint.config) and is_ours(checkpoint)
+    if "auto_map" in checkpoint.config and not ours and not config.trust_remote_code:
+        raise InputError(
+            f"{checkpoint.path} carries Python that prunecli did not write",
+            "read it, then add --trust-remote-code to run it in the isolated child",
+        )
+    findings = [
+        static.check_files(checkpoint),
+        static.check_manifest(checkpoint),
+        static.check_config(checkpoint, encoder),
+        static.check_auto_map(checkpoint),
+        static.check_code(checkpoint, ours),
+        check_tokenizer(checkpoint),
+    ]
+    findings += _live(config, checkpoint, encoder)
+    return VerifyResult(
+        checkpoint.path, all(finding.status != "fail" for finding in findings), tuple(findings)
+    )
+
+
+def _live(config: VerifyConfig, checkpoint: Checkpoint, encoder: Encoder) -> list[Finding]:
+    """Load the folder in the child, and compare with the reference."""
+    head = pruned.head_of(checkpoint.architecture, encoder)
+    with tempfile.TemporaryDirectory(prefix="prunecli-verify-") as name:
+        folder = Path(name)
+        probes = folder / "probes.safetensors"
+        parity.write_probes(checkpoint, encoder, probes)
+        reference = None
+        if config.against is not None:
+            log.info("Computing the reference %s", config.against)
+            reference = parity.reference_outputs(config.against, config.masks, probes)
+        log.info("Loading %s in an isolated child", checkpoint.path)
+        request = {
+            "checkpoint": str(checkpoint.path.resolve()),
+            "weight_files": [str(path.resolve()) for path in checkpoint.weight_files],
+            "auto_class": pruned.AUTO_CLASSES[head],
+            "trust": "auto_map" in checkpoint.config,
+            "probes": str(probes),
+            "pad_token_id": checkpoint.config.get("pad_token_id") or 0,
+        }
+        answer = ask_child(request, folder, config.timeout)
+        findings = live.live_findings(answer, checkpoint, config.atol)
+        if reference is None:
+            return [*findings, Finding("parity", "skip", "no reference: add --against RUN_OR_CHECKPOINT")]
+        if not answer.outputs.is_file():
+            return [*findings, Finding("parity", "skip", f"the child failed at {answer.stage}")]
+        return [
+            *findings,
+            parity.check_parity(reference, answer.outputs, probes, config.atol, str(config.against)),
+        ]

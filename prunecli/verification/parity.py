@@ -1,0 +1,101 @@
+"""The reference: the dense checkpoint with gates on it, computed here; the folder was computed in the child."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
+from prunecli.checkpoints.run_folder import is_run, model_of
+from prunecli.encoders import Encoder
+from prunecli.errors import InputError
+from prunecli.masks import formats
+from prunecli.masks.gates import put_gates, set_masks
+from prunecli.models import pruned
+from prunecli.models.loading import is_ours, load_model
+from prunecli.verification.base import Finding, found
+
+LENGTHS = (3, 7, 12, 24, 40, 64)  # tokens of the probes, one row each
+SEED = 0
+
+
+def write_probes(checkpoint: Checkpoint, encoder: Encoder, path: Path) -> None:
+    """Write random but fixed inputs of several lengths, padded to one batch.
+
+    Padding tokens do not occur inside the texts: RoBERTa counts positions by them.
+    """
+    config = checkpoint.config
+    pad = config.get("pad_token_id") or 0
+    positions = config.get("max_position_embeddings", 512) - encoder.model_type.position_offset
+    lengths = [min(length, positions - 8) for length in LENGTHS]  # the padding check adds eight
+    generator = np.random.default_rng(SEED)
+    rows, columns = len(lengths), max(lengths)
+    inputs = {
+        "input_ids": np.full((rows, columns), pad),
+        "attention_mask": np.zeros((rows, columns), dtype=np.int64),
+    }
+    if config.get("type_vocab_size", 0) > 1 and "token_type_ids" in encoder.model_type.model_inputs:
+        inputs["token_type_ids"] = np.zeros((rows, columns), dtype=np.int64)
+    words = np.setdiff1d(np.arange(config["vocab_size"]), [pad])
+    for row, length in enumerate(lengths):
+        inputs["input_ids"][row, :length] = generator.choice(words, length)
+        inputs["attention_mask"][row, :length] = 1
+        if "token_type_ids" in inputs:
+            inputs["token_type_ids"][row, length // 2 : length] = 1
+    save_file({name: torch.from_numpy(array) for name, array in inputs.items()}, path)
+
+
+@torch.inference_mode()
+def reference_outputs(against: Path, masks: Path | None, probes: Path) -> dict[str, torch.Tensor]:
+    """Compute what the folder shall equal.
+
+    Args:
+        against: A run folder, a checkpoint, or a pruned folder.
+        masks: Masks to gate the checkpoint with; those of the run folder where None.
+        probes: The inputs.
+
+    Raises:
+        PruneError: The reference cannot be loaded.
+    """
+    checkpoint = read_checkpoint(model_of(against))
+    if pruned.is_pruned(checkpoint.config) and not is_ours(checkpoint):
+        raise InputError(
+            f"{against}: its {pruned.FILE} is not prunecli's own",
+            "compare against a run folder or a dense checkpoint",
+        )
+    loaded = load_model(checkpoint)
+    source = masks or (against if is_run(against) else None)
+    if source is not None:
+        mask_set = formats.read(source, loaded.encoder)
+        mask_set.check(loaded.encoder, str(checkpoint.path))
+        set_masks(put_gates(loaded.model, loaded.encoder, tuple(mask_set.masks)), mask_set)
+    output: Any = loaded.model(**load_file(probes))
+    return {name: tensor for name, tensor in output.items() if isinstance(tensor, torch.Tensor)}
+
+
+def check_parity(
+    reference: dict[str, torch.Tensor], outputs: Path, probes: Path, atol: float, name: str
+) -> Finding:
+    """Outputs of the folder are those of the reference; decisions are the same."""
+    measured = load_file(outputs)
+    if measured.keys() != reference.keys():
+        return Finding("parity", "fail", f"outputs {sorted(measured)} instead of {sorted(reference)}")
+    mask_BT = load_file(probes)["attention_mask"].bool()
+    worst, flips = 0.0, 0
+    for key, wanted in reference.items():
+        if measured[key].shape != wanted.shape:
+            return Finding(
+                "parity",
+                "fail",
+                f"{key} has shape {list(measured[key].shape)} instead of {list(wanted.shape)}",
+            )
+        # Outputs with an entry a token are compared where there is a token.
+        real = mask_BT if wanted.shape[:2] == mask_BT.shape else torch.ones(wanted.shape[0], dtype=torch.bool)
+        left, right = measured[key][real], wanted[real]
+        worst = max(worst, float((left - right).abs().max()))
+        if left.dim() > 1:
+            flips += int((left.argmax(-1) != right.argmax(-1)).sum())
+    detail = f"max abs difference {worst:.2e}, tolerance {atol:.0e}, {flips} decisions differ, against {name}"
+    return found("parity", worst <= atol, detail)

@@ -1,0 +1,97 @@
+"""A cut model computes what the gated model computes, for any masks, family, head and attention."""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prunecli.checkpoints.folder import read_checkpoint
+from prunecli.masks import MaskSet
+from prunecli.masks.gates import put_gates, set_masks
+from prunecli.masks.units import GROUPS
+from prunecli.models.loading import encoder_of
+from tests import tiny
+
+ATTENTIONS = ("eager", "sdpa")
+SIZES = ((2, 4), (4, 16))  # examples, tokens: fewer tokens than rows of any linear, and more than any
+SOME_GROUPS = st.sets(st.sampled_from(GROUPS), min_size=1).map(
+    lambda names: tuple(group for group in GROUPS if group in names)
+)
+SEEDS = st.integers(0, 10_000)
+
+
+def largest_difference(source: Path, masks: MaskSet, dtype: str) -> float:
+    """Cut the checkpoint, gate it, and compare their outputs over attentions and batch sizes."""
+    with TemporaryDirectory() as folder:
+        cut = tiny.load(tiny.cut(source, masks, Path(folder) / "cut"), dtype)
+    gated = tiny.load(source, dtype)
+    set_masks(put_gates(gated, encoder_of(read_checkpoint(source)), tuple(masks.masks)), masks)
+    differences = []
+    for attention in ATTENTIONS:
+        cut.set_attn_implementation(attention)
+        gated.set_attn_implementation(attention)
+        for examples, tokens in SIZES:
+            inputs = tiny.tiny_inputs(gated, examples, tokens)
+            differences.append((tiny.outputs(cut, inputs) - tiny.outputs(gated, inputs)).abs().max().item())
+    return max(differences)
+
+
+@pytest.mark.parametrize("head", tiny.HEADS)
+@pytest.mark.parametrize("model_type", tiny.MODEL_TYPES)
+@given(groups=SOME_GROUPS, seed=SEEDS, real=st.booleans(), empty=st.booleans())
+@settings(max_examples=4)
+def test_cut_equals_gated_in_float32(
+    model_type: str,
+    head: str,
+    tiny_checkpoint: Callable[..., Path],
+    groups: tuple[str, ...],
+    seed: int,
+    real: bool,
+    empty: bool,
+) -> None:
+    source = tiny_checkpoint(model_type, head)
+    masks = tiny.random_masks(encoder_of(read_checkpoint(source)), groups, seed, real, empty)
+    assert largest_difference(source, masks, "float32") < 1e-5
+
+
+@pytest.mark.parametrize("head", tiny.HEADS)
+@pytest.mark.parametrize("model_type", tiny.MODEL_TYPES)
+@given(groups=SOME_GROUPS, seed=SEEDS)
+@settings(max_examples=2)
+def test_cut_equals_gated_in_float64(
+    model_type: str, head: str, tiny_checkpoint: Callable[..., Path], groups: tuple[str, ...], seed: int
+) -> None:
+    source = tiny_checkpoint(model_type, head, "float64")
+    masks = tiny.random_masks(encoder_of(read_checkpoint(source)), groups, seed, real=True, empty=True)
+    assert largest_difference(source, masks, "float64") < 1e-10
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_each_group_changes_the_outputs(group: str, bert: Path, tmp_path: Path) -> None:
+    masks = tiny.random_masks(encoder_of(read_checkpoint(bert)), (group,), seed=0)
+    dense, cut = tiny.load(bert), tiny.load(tiny.cut(bert, masks, tmp_path / "cut"))
+    inputs = tiny.tiny_inputs(dense)
+    assert (tiny.outputs(dense, inputs) - tiny.outputs(cut, inputs)).abs().max() > 1e-3
+
+
+def test_a_mask_of_ones_leaves_every_byte(bert: Path, tmp_path: Path) -> None:
+    encoder = encoder_of(read_checkpoint(bert))
+    masks = MaskSet({group: MaskSet({}).of(group, encoder) for group in GROUPS})
+    cut = tiny.cut(bert, masks, tmp_path / "cut")
+    before, after = read_checkpoint(bert).tensors, read_checkpoint(cut).tensors
+    assert {name: entry.read() for name, entry in before.items()} == {
+        name: entry.read() for name, entry in after.items()
+    }
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_half_precision_checkpoint_stays_in_its_type(dtype: str, tiny_checkpoint: Callable[..., Path], tmp_path: Path) -> None:
+    source = tiny_checkpoint("bert", tiny.CLASSIFICATION, dtype)
+    masks = tiny.random_masks(encoder_of(read_checkpoint(source)), GROUPS, seed=0)
+    cut = read_checkpoint(tiny.cut(source, masks, tmp_path / "cut"))
+    types = {entry.dtype for entry in cut.tensors.values() if not entry.name.endswith("_index")}
+    assert types == {{"float16": "F16", "bfloat16": "BF16"}[dtype]}
+    assert largest_difference(source, masks, "float32") < 1e-5

@@ -1,0 +1,165 @@
+"""Builders of tiny real models: 3 layers, 4 heads of 8, 48 neurons, every weight and bias drawn at random.
+
+Plain functions, no fixtures: `conftest.py` and the tests call them.
+"""
+
+import string
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from torch import Tensor, nn
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
+from prunecli.config import ApplyMasksConfig
+from prunecli.encoders import Encoder, ModelType, for_config, supported_model_types
+from prunecli.masks import MaskSet, formats
+from prunecli.masks.units import mask_shape
+from prunecli.models.loading import encoder_of, load_model, model_class
+from prunecli.models.pruned import head_of, is_pruned
+from prunecli.operations import apply_masks
+
+MODEL_TYPES = supported_model_types()
+CLASSIFICATION, QUESTIONS = "ForSequenceClassification", "ForQuestionAnswering"
+HEADS = (CLASSIFICATION, QUESTIONS)
+
+LAYERS, ATTENTION_HEADS, HIDDEN, INTERMEDIATE, VOCABULARY, TOKENS, LABELS = 3, 4, 32, 48, 100, 64, 3
+FIELDS = {
+    "n_layers": LAYERS, "n_heads": ATTENTION_HEADS, "dim": HIDDEN, "hidden_dim": INTERMEDIATE,
+    "num_hidden_layers": LAYERS, "num_attention_heads": ATTENTION_HEADS, "hidden_size": HIDDEN,
+    "intermediate_size": INTERMEDIATE,
+}  # fmt: skip
+WORDS = "the a film was good bad dull and not very we saw it on monday plot who when where wrote".split()
+
+
+def row(model_type: str) -> ModelType:
+    """Return the family table's row of a `model_type`."""
+    return for_config(tiny_config(model_type).to_dict()).model_type
+
+
+def tiny_config(model_type: str, **changes: Any) -> PreTrainedConfig:
+    """Return the config of a tiny model; DistilBERT has names of its own for the sizes."""
+    known = AutoConfig.for_model(model_type).to_dict()
+    sizes = {name: size for name, size in FIELDS.items() if name in known}
+    extra = {"embedding_size": 16} if "embedding_size" in known else {}
+    offset = 2 if known["pad_token_id"] == 1 else 0  # RoBERTa counts positions from the padding index + 1
+    entries = {"vocab_size": VOCABULARY, "max_position_embeddings": TOKENS + offset}
+    return AutoConfig.for_model(model_type, **{**entries, **sizes, **extra, **changes})
+
+
+def tiny_model(model_type: str, head: str = CLASSIFICATION, seed: int = 0, **changes: Any) -> PreTrainedModel:
+    """Build a model of the stock class, with biases and norms that are not the usual zeros and ones."""
+    labels = {"num_labels": LABELS} if head == CLASSIFICATION else {}
+    config = tiny_config(model_type, **{**labels, **changes})
+    model: PreTrainedModel = getattr(transformers, row(model_type).stem + head)(config)
+    randomise(model, seed)
+    return model.eval()
+
+
+@torch.no_grad()
+def randomise(model: nn.Module, seed: int) -> None:
+    """Draw every parameter anew, wide enough that outputs vary from input to input."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        centre = 1.0 if "norm" in name.lower() and name.endswith("weight") else 0.0
+        parameter.copy_(centre + 0.2 * torch.randn(parameter.shape, generator=generator))
+
+
+def tiny_tokenizer(model_type: str) -> PreTrainedTokenizerBase:
+    """Build the family's own kind of tokenizer, which knows `WORDS` and spells everything else."""
+    name = row(model_type).tokenizer
+    letters = [*string.ascii_lowercase, *string.digits, "."]
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    if name == "BertTokenizer":
+        tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *letters, *(f"##{c}" for c in letters)]
+        vocab: Any = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+        return transformers.BertTokenizer(vocab=vocab, model_max_length=TOKENS)
+    if name == "RobertaTokenizer":
+        vocab = {token: number for number, token in enumerate([*special, "Ġ", *letters])}
+        return transformers.RobertaTokenizer(vocab=vocab, merges=[], model_max_length=TOKENS)
+    words = [f"▁{word}" for word in WORDS if len(word) > 1]
+    vocab = [(token, -float(number)) for number, token in enumerate([*special, *words, "▁", *letters])]
+    return getattr(transformers, name)(vocab=vocab, model_max_length=TOKENS)
+
+
+def save_tiny(folder: Path, model_type: str, head: str = CLASSIFICATION, dtype: str = "float32", **changes: Any) -> Path:
+    """Save a tiny model and its tokenizer as `save_pretrained` does; `changes` go into the config."""
+    model = tiny_model(model_type, head, **changes).to(getattr(torch, dtype))
+    model.save_pretrained(folder)
+    tiny_tokenizer(model_type).save_pretrained(folder)
+    return folder
+
+
+def load(folder: Path, dtype: str = "float32", attention: str = "eager") -> PreTrainedModel:
+    """Load a stock or a pruned folder; in float32 as prunecli does it, else with the same class."""
+    checkpoint = read_checkpoint(folder)
+    if dtype == "float32":
+        model = load_model(checkpoint).model
+    else:
+        encoder = encoder_of(checkpoint)
+        cls = model_class(encoder, head_of(checkpoint.architecture, encoder), is_pruned(checkpoint.config))
+        model = cls.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
+    model.set_attn_implementation(attention)
+    return model
+
+
+def random_masks(encoder: Encoder, groups: tuple[str, ...], seed: int, real: bool = False, empty: bool = False) -> MaskSet:
+    """Draw masks that keep about half of the units.
+
+    Args:
+        encoder: The model.
+        groups: Groups that get a mask.
+        seed: Of the draw.
+        real: Whether kept units have values from -0.5 to 2 instead of 1.
+        empty: Whether the first layer loses all units of `head` and the last those of `ffn_int`.
+    """
+    random = np.random.default_rng(seed)
+    masks = {}
+    for group in groups:
+        shape = mask_shape(encoder, group)
+        kept = random.random(shape) < 0.5
+        kept[1, 0] = True  # masks that remove everything are refused
+        values = random.uniform(-0.5, 2.0, shape) if real else np.ones(shape)
+        masks[group] = np.where(kept, values, 0).astype(np.float32)
+    if empty and "head" in masks:
+        masks["head"][0] = 0
+    if empty and "ffn_int" in masks:
+        masks["ffn_int"][-1] = 0
+    return MaskSet(masks)
+
+
+def cut(source: Path, masks: MaskSet, out: Path, native: str = "auto") -> Path:
+    """Write the masks next to `out` and cut them out of a checkpoint, as `prunecli apply-masks` does."""
+    folder = out.with_name(out.name + "-masks")
+    folder.mkdir(parents=True)
+    formats.write(masks, encoder_of(read_checkpoint(source)), folder)
+    options = {"source": source, "masks": folder / formats.FILE, "out": out, "native": native}
+    apply_masks.run(ApplyMasksConfig.of(options))
+    return out
+
+
+def tiny_inputs(model: PreTrainedModel, examples: int = 2, tokens: int = 9, seed: int = 0) -> dict[str, Tensor]:
+    """Draw token ids without special tokens; the last example ends with three padded positions."""
+    generator = torch.Generator().manual_seed(seed)
+    ids_BT = torch.randint(5, VOCABULARY, (examples, tokens), generator=generator)
+    mask_BT = torch.ones_like(ids_BT)
+    ids_BT[-1, -3:], mask_BT[-1, -3:] = model.config.pad_token_id, 0
+    return {"input_ids": ids_BT, "attention_mask": mask_BT}
+
+
+@torch.no_grad()
+def outputs(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Tensor:
+    """Return all floating outputs of a model as one flat tensor; padded positions do not count."""
+    found = model(**inputs)
+    per_token = ("start_logits", "end_logits", "last_hidden_state")
+    kept = inputs["attention_mask"].bool()
+    parts = [value[kept] if name in per_token else value for name, value in found.items()]
+    return torch.cat([part.flatten() for part in parts])
+
+
+def tensors_of(checkpoint: Checkpoint) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return type and shape of each tensor of a checkpoint."""
+    return {name: (entry.dtype, entry.shape) for name, entry in checkpoint.tensors.items()}
