@@ -1,10 +1,9 @@
 """What do trainable gates cost a training step?
 
-The same model is trained side by side in one process: without gates, and with gates on each group of units.
-Every round gives each of them a few steps on the same batches, in an order that rotates; a round's ratio is
-its median step with gates over its median step without. Steps are timed inside `Trainer.train`, from
-`on_step_begin` to `on_step_end`: forward, backward, clipping, optimizer. The side without gates is `MaskTrainer`
-with `gates=None`, which changes nothing in `Trainer`'s step and draws the same batches.
+One process trains copies of one model side by side: one by the stock `Trainer`, without gates, the others by `MaskTrainer`
+with gates on some group of units. They take turns, step by step, on the same batches. A step is what the
+Trainer's loop does: `training_step` (forward, loss, backward), clipping, optimizer, schedule. A round is a few steps of each;
+its ratio is the median step with gates over the median step without.
 
     python benchmarks/train_step.py --batch-size 32 --length 128
     python benchmarks/train_step.py MODEL --placement auto weight activation --json
@@ -15,14 +14,15 @@ import copy
 import json
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from unittest.mock import patch
 
 import torch
-from datasets import Dataset
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel, TrainerCallback, TrainingArguments
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel, Trainer, TrainingArguments
 
 from prunecli import methods
 from prunecli.checkpoints.folder import read_checkpoint
@@ -33,9 +33,12 @@ from prunecli.models.loading import load_model
 from prunecli.training.gates import Gates, attach
 from prunecli.training.trainer import MaskTrainer
 
-STEPS = 4  # of one trainer in one round; the first fills the optimizer's state and is not counted
+STEPS = 4  # of each subject in a round
 LEARNED = {"ffn_int": ("ffn_int",), "head": ("head",), "all": GROUPS}
 PLACEMENTS = {"auto": None, "weight": False, "activation": True}
+PENALTIES = {"sparsity": 0.1, "quantization": 0.01}
+
+Batch = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,67 +53,77 @@ class Cost:
     highest: float
 
 
-class Stopwatch(TrainerCallback):
-    """Keeps the seconds of each step."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
-        self.started = time.perf_counter()
-
-    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-        self.seconds.append(time.perf_counter() - self.started)
-
-
 class Subject:
-    """A copy of the model with its trainer; `learned` None is the plain step."""
+    """A copy of the model with its trainer.
 
-    def __init__(self, model: PreTrainedModel, data: Dataset, arguments: TrainingArguments, learned: str | None) -> None:
-        self.stopwatch, gates, model = Stopwatch(), None, copy.deepcopy(model)
-        if learned is not None:
+    Args:
+        model: The model to copy.
+        arguments: The Trainer's.
+        learned: Which gates to put on it; None for the plain step.
+        placement: Where the gates act.
+    """
+
+    def __init__(self, model: PreTrainedModel, arguments: TrainingArguments, learned: str | None, placement: str) -> None:
+        self.model, self.on_activation = copy.deepcopy(model), PLACEMENTS[placement]
+        if learned is None:
+            self.trainer = Trainer(self.model, arguments)
+        else:
             encoder = for_config(model.config.to_dict())
             gates = Gates(methods.get("gumbel-sigmoid"), encoder, LEARNED[learned], "open", seed=0)
-            attach(model, encoder, gates)
-        weights = {"sparsity": 0.1, "quantization": 0.01}
-        self.trainer = MaskTrainer(
-            model, arguments, gates=gates, masks_lr=0.01, weights=weights, train_dataset=data, callbacks=[self.stopwatch]
-        )
+            attach(self.model, encoder, gates)
+            self.trainer = MaskTrainer(self.model, arguments, gates=gates, masks_lr=0.01, weights=PENALTIES)
+        self.trainer.create_optimizer_and_scheduler(num_training_steps=10_000)
+        self.trainer.current_gradient_accumulation_steps = 1
 
-    def step_seconds(self, on_activation: bool | None) -> float:
-        """Train for some steps, the gates where they choose to be or where they are told to be."""
-        chosen = GatedLinear.scales_activation
-        if on_activation is not None:
-            GatedLinear.scales_activation = lambda linear, dim, tokens: on_activation  # type: ignore[method-assign]
-        try:
-            self.stopwatch.seconds.clear()
-            self.trainer.train()
-        finally:
-            GatedLinear.scales_activation = chosen  # type: ignore[method-assign]
-        return median(self.stopwatch.seconds[1:])
+    def step(self, batch: Batch) -> float:
+        """Train one step and return its seconds."""
+        trainer, started = self.trainer, time.perf_counter()
+        with placed(self.on_activation):
+            loss = trainer.training_step(self.model, batch)
+        trainer.accelerator.clip_grad_norm_(self.model.parameters(), trainer.args.max_grad_norm)
+        trainer.optimizer.step()
+        trainer.lr_scheduler.step()
+        self.model.zero_grad()
+        loss.item()  # waits for an accelerator
+        return time.perf_counter() - started
 
 
-def measure(model: PreTrainedModel, data: Dataset, batch_size: int, rounds: int, placements: list[str]) -> tuple[float, list[Cost]]:
-    """Return the seconds of a plain step, and what each kind of gates costs."""
+@contextmanager
+def placed(on_activation: bool | None) -> Iterator[None]:
+    """Make every gated linear scale its activation, or its weight; None lets each choose."""
+    if on_activation is None:
+        yield
+        return
+    with patch.object(GatedLinear, "scales_activation", lambda linear, dim, tokens: on_activation):
+        yield
+
+
+def measure(subjects: list[Subject], batches: list[Batch], rounds: int) -> list[list[float]]:
+    """Return each subject's median step of each round, in seconds."""
+    medians: list[list[float]] = [[] for _ in subjects]
+    for _ in range(rounds + 1):
+        seconds: list[list[float]] = [[] for _ in subjects]
+        for number, batch in enumerate(batches):
+            for turn in range(len(subjects)):
+                subject = (turn + number) % len(subjects)
+                seconds[subject].append(subjects[subject].step(batch))
+        for kept, times in zip(medians, seconds, strict=True):
+            kept.append(median(times))
+    return [kept[1:] for kept in medians]  # the first round warms up
+
+
+def compare(model: PreTrainedModel, batches: list[Batch], rounds: int, placements: list[str]) -> tuple[float, list[Cost]]:
+    """Return the milliseconds of a plain step, and what each kind of gates costs."""
+    kinds = [(learned, placement) for learned in LEARNED for placement in placements]
     with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            folder, per_device_train_batch_size=batch_size, num_train_epochs=1, save_strategy="no", logging_strategy="no",
-            report_to=[], disable_tqdm=True, use_cpu=not torch.cuda.is_available(), dataloader_pin_memory=False,
-        )  # fmt: skip
-        plain = Subject(model, data, arguments, None)
-        gated = {learned: Subject(model, data, arguments, learned) for learned in LEARNED}
-        runs = [(plain, "", "auto"), *((gated[name], name, place) for name in gated for place in placements)]
-        seconds: dict[tuple[str, str], list[float]] = {(name, place): [] for _, name, place in runs}
-        for number in range(rounds + 1):
-            first = number % len(runs)
-            for subject, name, place in runs[first:] + runs[:first]:
-                seconds[name, place].append(subject.step_seconds(PLACEMENTS[place]))
-    base = seconds.pop(("", "auto"))[1:]  # the first round warms up
+        arguments = TrainingArguments(folder, report_to=[], use_cpu=not torch.cuda.is_available())
+        subjects = [Subject(model, arguments, None, "auto"), *(Subject(model, arguments, *kind) for kind in kinds)]
+        plain, *gated = measure(subjects, batches, rounds)
     costs = []
-    for (name, place), times in seconds.items():
-        ratios = [time_ / plain_ for time_, plain_ in zip(times[1:], base, strict=True)]
-        costs.append(Cost(name, place, 1e3 * median(times[1:]), median(ratios), min(ratios), max(ratios)))
-    return median(base), costs
+    for kind, seconds in zip(kinds, gated, strict=True):
+        ratios = [with_gates / without for with_gates, without in zip(seconds, plain, strict=True)]
+        costs.append(Cost(*kind, 1e3 * median(seconds), median(ratios), min(ratios), max(ratios)))
+    return 1e3 * median(plain), costs
 
 
 def main() -> None:
@@ -127,17 +140,17 @@ def main() -> None:
     torch.manual_seed(0)
     small = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
     model = load_model(read_checkpoint(asked.model)).model if asked.model else BertForSequenceClassification(small)
-    rows = asked.batch_size * STEPS
-    tokens = torch.randint(1000, (rows, asked.length)).tolist()
-    data = Dataset.from_dict({"input_ids": tokens, "labels": [row % 2 for row in range(rows)], "length": [asked.length] * rows})
-    plain, costs = measure(model, data, asked.batch_size, asked.rounds, asked.placement)
+    shape = (STEPS, asked.batch_size, asked.length)
+    tokens, labels = torch.randint(1000, model.config.vocab_size, shape), torch.arange(asked.batch_size) % 2
+    batches = [{"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels} for ids in tokens]
+    plain, costs = compare(model, batches, asked.rounds, asked.placement)
 
     if asked.json:
-        print(json.dumps({"plain_milliseconds": 1e3 * plain, "costs": [asdict(cost) for cost in costs]}))
+        print(json.dumps({"plain_milliseconds": plain, "costs": [asdict(cost) for cost in costs]}))
         return
     print(f"batch {asked.batch_size} x {asked.length} tokens, {torch.get_num_threads()} threads, {asked.rounds} rounds")
     print(f"{'gates':<9}{'placement':<12}{'ms a step':>10}{'ratio':>8}   range")
-    print(f"{'none':<21}{1e3 * plain:>10.0f}{1:>8.3f}")
+    print(f"{'none':<21}{plain:>10.0f}{1:>8.3f}")
     for cost in costs:
         print(f"{cost.learned:<9}{cost.placement:<12}{cost.milliseconds:>10.0f}{cost.ratio:>8.3f}   {cost.lowest:.3f} .. {cost.highest:.3f}")
 

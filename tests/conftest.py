@@ -21,9 +21,7 @@ import torch  # noqa: E402
 import transformers  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
-from prunecli.checkpoints.folder import read_checkpoint  # noqa: E402
 from prunecli.encoders import Encoder  # noqa: E402
-from prunecli.models.loading import encoder_of  # noqa: E402
 from tests import tiny  # noqa: E402
 
 torch.set_num_threads(1)  # xdist has a worker a core
@@ -94,4 +92,4 @@ def bert(tiny_checkpoint: Callable[..., Path]) -> Path:
 @pytest.fixture(scope="session")
 def bert_encoder(bert: Path) -> Encoder:
     """Return the table and sizes of the tiny BERT."""
-    return encoder_of(read_checkpoint(bert))
+    return tiny.sizes(bert)

@@ -13,7 +13,7 @@ import transformers
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
+from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.config import ApplyMasksConfig
 from prunecli.encoders import Encoder, ModelType, for_config, supported_model_types
 from prunecli.masks import MaskSet, formats
@@ -32,7 +32,23 @@ FIELDS = {
     "num_hidden_layers": LAYERS, "num_attention_heads": ATTENTION_HEADS, "hidden_size": HIDDEN,
     "intermediate_size": INTERMEDIATE,
 }  # fmt: skip
-WORDS = "the a film was good bad dull and not very we saw it on monday plot who when where wrote".split()
+WORDS = (
+    "the",
+    "a",
+    "film",
+    "was",
+    "good",
+    "bad",
+    "dull",
+    "and",
+    "not",
+    "very",
+    "we",
+    "saw",
+    "it",
+    "on",
+    "monday",
+)
 
 
 def row(model_type: str) -> ModelType:
@@ -74,7 +90,16 @@ def tiny_tokenizer(model_type: str) -> PreTrainedTokenizerBase:
     letters = [*string.ascii_lowercase, *string.digits, "."]
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     if name == "BertTokenizer":
-        tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *letters, *(f"##{c}" for c in letters)]
+        tokens = [
+            "[PAD]",
+            "[UNK]",
+            "[CLS]",
+            "[SEP]",
+            "[MASK]",
+            *WORDS,
+            *letters,
+            *(f"##{c}" for c in letters),
+        ]
         vocab: Any = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
         return transformers.BertTokenizer(vocab=vocab, model_max_length=TOKENS)
     if name == "RobertaTokenizer":
@@ -85,7 +110,9 @@ def tiny_tokenizer(model_type: str) -> PreTrainedTokenizerBase:
     return getattr(transformers, name)(vocab=vocab, model_max_length=TOKENS)
 
 
-def save_tiny(folder: Path, model_type: str, head: str = CLASSIFICATION, dtype: str = "float32", **changes: Any) -> Path:
+def save_tiny(
+    folder: Path, model_type: str, head: str = CLASSIFICATION, dtype: str = "float32", **changes: Any
+) -> Path:
     """Save a tiny model and its tokenizer as `save_pretrained` does; `changes` go into the config."""
     model = tiny_model(model_type, head, **changes).to(getattr(torch, dtype))
     model.save_pretrained(folder)
@@ -106,7 +133,19 @@ def load(folder: Path, dtype: str = "float32", attention: str = "eager") -> PreT
     return model
 
 
-def random_masks(encoder: Encoder, groups: tuple[str, ...], seed: int, real: bool = False, empty: bool = False) -> MaskSet:
+def table(model: PreTrainedModel) -> Encoder:
+    """Return the table and sizes of a live stock model."""
+    return for_config(model.config.to_dict())
+
+
+def sizes(folder: Path) -> Encoder:
+    """Return the table and sizes of the encoder in a checkpoint folder."""
+    return encoder_of(read_checkpoint(folder))
+
+
+def random_masks(
+    encoder: Encoder, groups: tuple[str, ...], seed: int, real: bool = False, empty: bool = False
+) -> MaskSet:
     """Draw masks that keep about half of the units.
 
     Args:
@@ -135,13 +174,15 @@ def cut(source: Path, masks: MaskSet, out: Path, native: str = "auto") -> Path:
     """Write the masks next to `out` and cut them out of a checkpoint, as `prunecli apply-masks` does."""
     folder = out.with_name(out.name + "-masks")
     folder.mkdir(parents=True)
-    formats.write(masks, encoder_of(read_checkpoint(source)), folder)
+    formats.write(masks, sizes(source), folder)
     options = {"source": source, "masks": folder / formats.FILE, "out": out, "native": native}
     apply_masks.run(ApplyMasksConfig.of(options))
     return out
 
 
-def tiny_inputs(model: PreTrainedModel, examples: int = 2, tokens: int = 9, seed: int = 0) -> dict[str, Tensor]:
+def tiny_inputs(
+    model: PreTrainedModel, examples: int = 2, tokens: int = 9, seed: int = 0
+) -> dict[str, Tensor]:
     """Draw token ids without special tokens; the last example ends with three padded positions."""
     generator = torch.Generator().manual_seed(seed)
     ids_BT = torch.randint(5, VOCABULARY, (examples, tokens), generator=generator)
@@ -158,8 +199,3 @@ def outputs(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Tensor:
     kept = inputs["attention_mask"].bool()
     parts = [value[kept] if name in per_token else value for name, value in found.items()]
     return torch.cat([part.flatten() for part in parts])
-
-
-def tensors_of(checkpoint: Checkpoint) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Return type and shape of each tensor of a checkpoint."""
-    return {name: (entry.dtype, entry.shape) for name, entry in checkpoint.tensors.items()}

@@ -14,7 +14,6 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
@@ -36,10 +35,7 @@ class Output:
         self.as_json, self.quiet = as_json, quiet
         self.talk = Console(stderr=True)
         level = logging.ERROR if quiet else logging.INFO
-        handler = RichHandler(
-            console=self.talk, show_time=False, show_path=False, show_level=False, markup=False
-        )
-        handler.setFormatter(_LevelFormatter())
+        handler = _TalkHandler(self.talk)
         logger = logging.getLogger("prunecli")
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
@@ -95,10 +91,17 @@ class Output:
             self.line(f"{label} ({done}/{total})")
 
 
-class _LevelFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        said = record.getMessage()
-        return said if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {said}"
+class _TalkHandler(logging.Handler):
+    """Prints what operations log; warnings and errors say that they are."""
+
+    def __init__(self, talk: Console) -> None:
+        super().__init__()
+        self.talk = talk
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record as one line."""
+        level = "" if record.levelno <= logging.INFO else f"[bold yellow]{record.levelname.lower()}:[/] "
+        self.talk.print(level + escape(record.getMessage()), highlight=False, soft_wrap=True)
 
 
 def say_error(message: str, fix: str | None) -> None:

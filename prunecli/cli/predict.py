@@ -48,7 +48,9 @@ def _write(line: bytes, flush: bool = False) -> bool:
         # What is left in the buffer would fail once more when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
-            raise InputError(f"standard output could not be written: {error.strerror}", "free some space") from None
+            raise InputError(
+                f"standard output could not be written: {error.strerror}", "free some space"
+            ) from None
         return False
     return True
 

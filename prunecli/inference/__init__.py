@@ -6,4 +6,6 @@
     batching.py      batches of like length, outputs in the order of the input
     kinds/           ONE FILE PER KIND OF HEAD: rows of token ids in, fields of a record out
     jsonl.py         JSONL out, a file whole or not at all
+
+`prunecli.operations.predict` puts them together.
 """

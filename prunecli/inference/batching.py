@@ -39,7 +39,7 @@ def forward(runnable: Runnable, rows: Rows, batch_size: int) -> list[Outputs]:
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
         padded = collate([{name: values[row] for name, values in rows.inputs.items()} for row in batch])
-        found = runnable.model(**padded.to(runnable.model.device))
+        found = runnable.model(**{name: ids.to(runnable.model.device) for name, ids in padded.items()})
         outputs |= dict(zip(batch, _by_row(found), strict=True))
     return [outputs[row] for row in range(len(order))]
 

@@ -28,7 +28,9 @@ def check_file_target(target: Path, overwrite: bool) -> None:
     if target.exists() and not target.is_file():
         raise InputError(f"{target} is not an ordinary file", "name another --out")
     if target.exists() and not overwrite:
-        raise TargetExistsError(f"{target} already exists", "name another --out, or add --overwrite to replace it")
+        raise TargetExistsError(
+            f"{target} already exists", "name another --out, or add --overwrite to replace it"
+        )
     if not target.parent.is_dir():
         raise InputError(f"{target.parent} is not a folder", "create it, or name another --out")
 

@@ -35,7 +35,9 @@ def read_records(source: str) -> Iterator[Record]:
         return _parse(sys.stdin.buffer, "standard input", suffix="")
     path = Path(source)
     if not path.exists():
-        raise InputError(f"{source} does not exist", "name a JSONL, CSV, TSV or text file, or - for standard input")
+        raise InputError(
+            f"{source} does not exist", "name a JSONL, CSV, TSV or text file, or - for standard input"
+        )
     if path.is_dir():
         raise InputError(f"{source} is a folder", "name one of its files")
     return _read_file(path)
@@ -64,7 +66,9 @@ def _decode(file: IO[bytes], name: str) -> Lines:
         try:
             yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError:
-            raise InputError(f"{name} line {number} is not UTF-8 text", "save it as UTF-8 JSONL, CSV, TSV or text") from None
+            raise InputError(
+                f"{name} line {number} is not UTF-8 text", "save it as JSONL, CSV, TSV or text in UTF-8"
+            ) from None
 
 
 def _jsonl(lines: Lines, name: str) -> Iterator[Record]:
@@ -96,7 +100,9 @@ def _table(lines: Lines, name: str, delimiter: str) -> Iterator[Record]:
             if row:
                 yield dict(zip(header, row, strict=True))
     except csv.Error as error:
-        raise InputError(f"{name} line {rows.line_num}: {error}", "check its quotes, or write JSONL instead") from None
+        raise InputError(
+            f"{name} line {rows.line_num}: {error}", "check its quotes, or write JSONL instead"
+        ) from None
 
 
 PARSERS: dict[str, Parse] = {

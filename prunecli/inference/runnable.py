@@ -18,7 +18,7 @@ from prunecli.models.loading import encoder_of, is_ours, load_model, load_tokeni
 
 log = logging.getLogger(__name__)
 
-UNLIMITED = 1_000_000  # tokenizers that know no limit state one of 1e30
+UNLIMITED = 1_000_000  # tokens; tokenizers that know no limit state one of 1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,12 @@ def load_runnable(path: Path, max_length: int | None, device: str, trust_remote_
         )
     target = _device(device)
     checkpoint = read_checkpoint(path)
-    kind = kinds.for_architecture(checkpoint.architecture)
-    model, new = _load_remote(checkpoint, kind, trust_remote_code) if _needs_own_code(checkpoint) else _load(checkpoint)
+    kind = kinds.kind_of(checkpoint)
+    if _needs_own_code(checkpoint):
+        model, new = _load_remote(checkpoint, kind, trust_remote_code)
+    else:
+        loaded = load_model(checkpoint)
+        model, new = loaded.model, loaded.new
     if new:
         raise InputError(
             f"{path}: tensor {new[0]} is missing, so the head would be random",
@@ -85,12 +89,9 @@ def _has_table(checkpoint: Checkpoint) -> bool:
     return True
 
 
-def _load(checkpoint: Checkpoint) -> tuple[PreTrainedModel, tuple[str, ...]]:
-    loaded = load_model(checkpoint)
-    return loaded.model, loaded.new
-
-
-def _load_remote(checkpoint: Checkpoint, kind: Kind, trusted: bool) -> tuple[PreTrainedModel, tuple[str, ...]]:
+def _load_remote(
+    checkpoint: Checkpoint, kind: Kind, trusted: bool
+) -> tuple[PreTrainedModel, tuple[str, ...]]:
     """Load a folder through the Python that it carries."""
     if not trusted:
         raise InputError(
@@ -100,7 +101,11 @@ def _load_remote(checkpoint: Checkpoint, kind: Kind, trusted: bool) -> tuple[Pre
     auto = getattr(transformers, pruned.AUTO_CLASSES[kind.head])
     try:
         model, report = auto.from_pretrained(
-            checkpoint.path, trust_remote_code=True, dtype=torch.float32, local_files_only=True, output_loading_info=True
+            checkpoint.path,
+            trust_remote_code=True,
+            dtype=torch.float32,
+            local_files_only=True,
+            output_loading_info=True,
         )
     except Exception as error:  # a stranger's code can raise anything
         first = (str(error).splitlines() or [""])[0]
@@ -116,7 +121,9 @@ def _device(asked: str) -> torch.device:
     if asked == "auto":
         return torch.device(next(name for name, found in there.items() if found))
     if not there[asked]:
-        raise InputError(f"--device {asked}: torch finds none on this machine", "use --device auto or --device cpu")
+        raise InputError(
+            f"--device {asked}: torch finds none on this machine", "use --device auto or --device cpu"
+        )
     return torch.device(asked)
 
 
@@ -124,10 +131,10 @@ def _max_length(
     checkpoint: Checkpoint, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: int | None
 ) -> int:
     offset = encoder_of(checkpoint).model_type.position_offset if _has_table(checkpoint) else 0
-    positions = getattr(model.config, "max_position_embeddings", UNLIMITED) - offset
-    allowed = min(positions, tokenizer.model_max_length)
-    if asked is None and allowed > UNLIMITED - offset:
+    positions = getattr(model.config, "max_position_embeddings", UNLIMITED + offset) - offset
+    allowed = min(positions, tokenizer.model_max_length, UNLIMITED)
+    if asked is None and allowed == UNLIMITED:
         raise InputError(f"{checkpoint.path} does not say how many tokens it takes", "add --max-length N")
     if asked is not None and asked > allowed:
         log.warning("--max-length %d is more than the %d tokens that the model takes", asked, allowed)
-    return int(allowed if asked is None else min(asked, allowed))
+    return int(min(asked or allowed, allowed))

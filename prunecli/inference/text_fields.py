@@ -4,7 +4,7 @@ The first record decides for all, so that pairs and single texts never mix. Wher
 a known pair, they go before any single field.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,12 @@ class Item:
 
 def known_fields() -> list[tuple[str, ...]]:
     """Return the known names, pairs first: a task's columns, and those of texts and rankings in general."""
-    names = [("text", "text_pair"), ("query", "document"), ("text",), *(task.columns for task in tasks().values())]
+    names = [
+        ("text", "text_pair"),
+        ("query", "document"),
+        ("text",),
+        *(task.columns for task in tasks().values()),
+    ]
     return sorted(dict.fromkeys(names), key=len, reverse=True)
 
 
@@ -39,7 +44,9 @@ def parse_fields(asked: str | None) -> tuple[str, ...] | None:
         return None
     fields = tuple(field.strip() for field in asked.split(","))
     if not all(fields) or len(fields) > 2:
-        raise InputError(f"--fields {asked!r} must name one field, or two for a pair", "write --fields A or --fields A,B")
+        raise InputError(
+            f"--fields {asked!r} must name one field, or two", "write --fields A or --fields A,B"
+        )
     return fields
 
 
@@ -63,7 +70,7 @@ def with_texts(records: Iterable[Mapping[str, Any]], fields: tuple[str, ...] | N
         yield Item(dict(record), tuple(_text(record, field, number) for field in fields))
 
 
-def _known_in(record: Mapping[str, Any], number: int) -> Sequence[str] | Any:
+def _known_in(record: Mapping[str, Any], number: int) -> tuple[str, ...]:
     for names in known_fields():
         if all(name in record for name in names):
             return names
@@ -86,7 +93,10 @@ def _text(record: Mapping[str, Any], field: str, number: int) -> str:
             "--fields says which fields hold the text",
         )
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise InputError(f"record {number}: field {field!r} holds half a character (a lone surrogate)", "write it as UTF-8")
+        raise InputError(
+            f"record {number}: field {field!r} holds half a character (a lone surrogate)",
+            "repair or remove it",
+        )
     return text
 
 

@@ -40,7 +40,9 @@ def run(config: PredictConfig, records: Iterable[Mapping[str, Any]] | None = Non
     return predictions if config.out is None else written(predictions, config.out)
 
 
-def predict_records(checkpoint: str | Path, records: Iterable[Mapping[str, Any]], **options: Any) -> Iterator[Record]:
+def predict_records(
+    checkpoint: str | Path, records: Iterable[Mapping[str, Any]], **options: Any
+) -> Iterator[Record]:
     """Predict records that a program has at hand.
 
     Args:
@@ -66,7 +68,9 @@ def _predictions(runnable: Runnable, items: Iterable[Item], batch_size: int) -> 
             yield {**_renamed(item.record, kind.writes), **fields}
         count, truncated = count + len(window), truncated + rows.truncated
     if truncated:
-        log.warning("%d of %d records were longer than %d tokens and were cut", truncated, count, runnable.max_length)
+        log.warning(
+            "%d of %d records were longer than %d tokens and were cut", truncated, count, runnable.max_length
+        )
 
 
 def _renamed(record: Record, taken: tuple[str, ...]) -> Record:

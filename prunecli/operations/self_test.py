@@ -3,8 +3,8 @@
 import json
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,7 @@ def run(config: SelfTestConfig) -> SelfTestResult:
     started = time.perf_counter()
     steps: list[Step] = []
     with ExitStack() as stack:
+        stack.enter_context(_one_thread())
         folder = config.keep or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="prunecli-self-test-"))
         )
@@ -68,6 +69,19 @@ def run(config: SelfTestConfig) -> SelfTestResult:
     return SelfTestResult(
         all(step.passed for step in steps), tuple(steps), time.perf_counter() - started, versions()
     )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute with one thread: the bundled model is so small that a second one costs more than it brings."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _timed(name: str, action: Callable[[Path], tuple[bool, str]], folder: Path) -> Step:

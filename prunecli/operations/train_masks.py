@@ -187,6 +187,11 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
 
         masks = gates.mask_set(_provenance(config))
         masks.check(loaded.encoder, config.model)
+        if all((mask != 0).all() for mask in masks.masks.values()):
+            log.warning(
+                "no unit was removed in %d steps: train longer, or raise --sparsity-loss or --masks-lr",
+                trainer.state.global_step,
+            )
         result = _result(config, data.task, features, loaded, masks, dense, trainer, seconds)
         if trainer.is_world_process_zero():
             _write(config, work, loaded, tokenizer, checkpoint, masks, result)

@@ -99,6 +99,15 @@ class MaskTrainer(Trainer):
         self.lr_scheduler = LambdaLR(optimizer, rates)
         return self.lr_scheduler
 
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Evaluate without drawing from the training's randomness.
+
+        A trainer checkpoint is written before its epoch's evaluation, and a resumed run does not repeat that.
+        """
+        with torch.random.fork_rng():
+            metrics: dict[str, float] = super().evaluate(*args, **kwargs)
+        return metrics
+
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Add the gates' state to what the trackers see."""
         if self.gates is not None and "loss" in logs:

@@ -12,7 +12,6 @@ from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.masks import MaskSet
 from prunecli.masks.gates import put_gates, set_masks
 from prunecli.masks.units import GROUPS
-from prunecli.models.loading import encoder_of
 from tests import tiny
 
 ATTENTIONS = ("eager", "sdpa")
@@ -28,7 +27,7 @@ def largest_difference(source: Path, masks: MaskSet, dtype: str) -> float:
     with TemporaryDirectory() as folder:
         cut = tiny.load(tiny.cut(source, masks, Path(folder) / "cut"), dtype)
     gated = tiny.load(source, dtype)
-    set_masks(put_gates(gated, encoder_of(read_checkpoint(source)), tuple(masks.masks)), masks)
+    set_masks(put_gates(gated, tiny.sizes(source), tuple(masks.masks)), masks)
     differences = []
     for attention in ATTENTIONS:
         cut.set_attn_implementation(attention)
@@ -53,7 +52,7 @@ def test_cut_equals_gated_in_float32(
     empty: bool,
 ) -> None:
     source = tiny_checkpoint(model_type, head)
-    masks = tiny.random_masks(encoder_of(read_checkpoint(source)), groups, seed, real, empty)
+    masks = tiny.random_masks(tiny.sizes(source), groups, seed, real, empty)
     assert largest_difference(source, masks, "float32") < 1e-5
 
 
@@ -65,20 +64,20 @@ def test_cut_equals_gated_in_float64(
     model_type: str, head: str, tiny_checkpoint: Callable[..., Path], groups: tuple[str, ...], seed: int
 ) -> None:
     source = tiny_checkpoint(model_type, head, "float64")
-    masks = tiny.random_masks(encoder_of(read_checkpoint(source)), groups, seed, real=True, empty=True)
+    masks = tiny.random_masks(tiny.sizes(source), groups, seed, real=True, empty=True)
     assert largest_difference(source, masks, "float64") < 1e-10
 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_each_group_changes_the_outputs(group: str, bert: Path, tmp_path: Path) -> None:
-    masks = tiny.random_masks(encoder_of(read_checkpoint(bert)), (group,), seed=0)
+    masks = tiny.random_masks(tiny.sizes(bert), (group,), seed=0)
     dense, cut = tiny.load(bert), tiny.load(tiny.cut(bert, masks, tmp_path / "cut"))
     inputs = tiny.tiny_inputs(dense)
     assert (tiny.outputs(dense, inputs) - tiny.outputs(cut, inputs)).abs().max() > 1e-3
 
 
 def test_a_mask_of_ones_leaves_every_byte(bert: Path, tmp_path: Path) -> None:
-    encoder = encoder_of(read_checkpoint(bert))
+    encoder = tiny.sizes(bert)
     masks = MaskSet({group: MaskSet({}).of(group, encoder) for group in GROUPS})
     cut = tiny.cut(bert, masks, tmp_path / "cut")
     before, after = read_checkpoint(bert).tensors, read_checkpoint(cut).tensors
@@ -88,9 +87,11 @@ def test_a_mask_of_ones_leaves_every_byte(bert: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_a_half_precision_checkpoint_stays_in_its_type(dtype: str, tiny_checkpoint: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_half_precision_checkpoint_stays_in_its_type(
+    dtype: str, tiny_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
     source = tiny_checkpoint("bert", tiny.CLASSIFICATION, dtype)
-    masks = tiny.random_masks(encoder_of(read_checkpoint(source)), GROUPS, seed=0)
+    masks = tiny.random_masks(tiny.sizes(source), GROUPS, seed=0)
     cut = read_checkpoint(tiny.cut(source, masks, tmp_path / "cut"))
     types = {entry.dtype for entry in cut.tensors.values() if not entry.name.endswith("_index")}
     assert types == {{"float16": "F16", "bfloat16": "BF16"}[dtype]}

@@ -74,7 +74,9 @@ def test_rounding_keeps_every_kept_unit_and_its_value(
 
 
 @given(seed=SEEDS, multiple=st.integers(2, 20))
-def test_rounding_brings_back_the_highest_logits_first(bert_encoder: Encoder, seed: int, multiple: int) -> None:
+def test_rounding_brings_back_the_highest_logits_first(
+    bert_encoder: Encoder, seed: int, multiple: int
+) -> None:
     masks = with_logits(tiny.random_masks(bert_encoder, ("ffn_int",), seed), seed)
     rounded = masks.rounded(bert_encoder, multiple).masks["ffn_int"]
     for before, after, logits in zip(masks.masks["ffn_int"], rounded, masks.logits["ffn_int"], strict=True):

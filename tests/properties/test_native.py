@@ -28,7 +28,8 @@ def test_native_and_shipped_class_agree_bit_for_bit(
         row[random.permutation(tiny.INTERMEDIATE)[:kept]] = random.uniform(0.5, 2, kept) if real else 1
     with TemporaryDirectory() as folder:
         native, shipped = (
-            tiny.cut(source, MaskSet({"ffn_int": mask}), Path(folder) / choice, choice) for choice in ("auto", "never")
+            tiny.cut(source, MaskSet({"ffn_int": mask}), Path(folder) / choice, choice)
+            for choice in ("auto", "never")
         )
         assert read_checkpoint(native).config["model_type"] == model_type
         assert read_checkpoint(shipped).config["model_type"] == f"pruned_{model_type}"

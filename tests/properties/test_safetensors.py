@@ -1,5 +1,6 @@
 """Our safetensors files are the library's, and the library's are ours."""
 
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,7 +21,7 @@ TYPES = {
 }  # fmt: skip
 NAMES = st.text(min_size=1, max_size=12).filter(lambda name: name != "__metadata__" and name.isprintable())
 SHAPES = st.lists(st.integers(0, 4), max_size=3)
-TENSORS = st.dictionaries(NAMES, st.tuples(st.sampled_from(sorted(TYPES)), SHAPES), max_size=5)
+TENSORS = st.dictionaries(NAMES, st.tuples(st.sampled_from(sorted(TYPES)), SHAPES), min_size=1, max_size=5)
 
 
 def draw(dtype: str, shape: list[int]) -> Tensor:
@@ -30,7 +31,7 @@ def draw(dtype: str, shape: list[int]) -> Tensor:
 
 def raw(tensor: Tensor) -> bytes:
     """Return a tensor's bytes, whatever its type."""
-    return bytes(tensor.contiguous().view(torch.uint8).numpy()) if tensor.dim() else bytes(tensor.reshape(1).view(torch.uint8).numpy())
+    return tensor.flatten().view(torch.uint8).numpy().tobytes()
 
 
 def same(left: Tensor, right: Tensor) -> bool:
@@ -73,7 +74,7 @@ def test_we_read_what_the_library_writes(
 def test_chunks_of_any_size_make_the_same_file(sizes: list[int]) -> None:
     data = np.arange(sum(sizes), dtype=np.uint8).tobytes()
     cuts = np.cumsum([0, *sizes])
-    chunks = [data[start:stop] for start, stop in zip(cuts, cuts[1:], strict=False)]
+    chunks = [data[start:stop] for start, stop in pairwise(cuts)]
     with TemporaryDirectory() as folder:
         for name, pieces in (("whole", [data]), ("pieces", chunks)):
             with (Path(folder) / name).open("wb") as file:

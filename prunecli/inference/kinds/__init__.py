@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 from functools import cache
 
+from prunecli.checkpoints.folder import Checkpoint
 from prunecli.errors import UnsupportedModelError
 from prunecli.inference.kinds.base import Kind
 
@@ -17,17 +18,16 @@ def _kinds() -> tuple[Kind, ...]:
     return tuple(importlib.import_module(f"{__name__}.{name}").KIND for name in names)
 
 
-def for_architecture(architecture: str | None) -> Kind:
-    """Find the kind for the class name in a `config.json`.
+def kind_of(checkpoint: Checkpoint) -> Kind:
+    """Find the kind that reads a checkpoint's head.
 
     Raises:
         UnsupportedModelError: No kind reads this head.
     """
     for kind in _kinds():
-        if architecture is not None and architecture.endswith(kind.head):
+        if (checkpoint.architecture or "").endswith(kind.head):
             return kind
-    what = "names no architecture" if architecture is None else f"names {architecture}"
     raise UnsupportedModelError(
-        f"config.json {what}, which predict cannot use",
+        f"{checkpoint.path} holds a {checkpoint.architecture or 'model of no named class'}, which predict cannot use",
         f"take a checkpoint with a trained head: {', '.join('*' + kind.head for kind in _kinds())}",
     )

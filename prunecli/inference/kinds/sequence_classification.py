@@ -27,14 +27,17 @@ def _encode(items: Sequence[Item], tokenizer: PreTrainedTokenizerBase, max_lengt
     full = [row for row, ids in enumerate(encoded["input_ids"]) if len(ids) == max_length]
     truncated = 0
     if full:
-        whole = tokenizer(*([column[row] for row in full] for column in columns), truncation=False, verbose=False)
+        whole = tokenizer(
+            *([column[row] for row in full] for column in columns), truncation=False, verbose=False
+        )
         truncated = sum(len(ids) > max_length for ids in whole["input_ids"])
     return Rows(dict(encoded), truncated)
 
 
 def _decode(rows: Rows, outputs: Sequence[Outputs], config: PreTrainedConfig) -> list[Record]:
     logits_RL = torch.stack([output["logits"] for output in outputs])
-    names = [config.id2label.get(number, f"LABEL_{number}") for number in range(logits_RL.shape[1])]
+    known = {int(number): name for number, name in (config.id2label or {}).items()}
+    names = [known.get(number, f"LABEL_{number}") for number in range(logits_RL.shape[1])]
     if config.problem_type == "multi_label_classification":
         return _several_labels(logits_RL, names)
     # One output without a problem_type is what transformers trains as a regression.
@@ -46,7 +49,8 @@ def _decode(rows: Rows, outputs: Sequence[Outputs], config: PreTrainedConfig) ->
 def _one_label(logits_RL: Tensor, names: list[str]) -> list[Record]:
     scores, labels = logits_RL.softmax(-1).max(-1)
     return [
-        {"label": names[label], "score": score} for label, score in zip(labels.tolist(), scores.tolist(), strict=True)
+        {"label": names[label], "score": score}
+        for label, score in zip(labels.tolist(), scores.tolist(), strict=True)
     ]
 
 
