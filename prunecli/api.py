@@ -5,6 +5,7 @@ Every function raises `prunecli.errors.PruneError` where the command would exit 
 
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunecli.config import ApplyMasksConfig, SelfTestConfig, TrainMasksConfig, VerifyConfig
@@ -46,7 +47,7 @@ def predict(
     """Yield each record with its prediction, in order; `options` are the fields of `PredictConfig`."""
     from prunecli.operations import predict as operation
 
-    return operation.predict_records(checkpoint, records, **options)
+    return operation.predict_records(Path(checkpoint), records, **options)
 
 
 def self_test(**options: Any) -> "SelfTestResult":

@@ -295,15 +295,22 @@ class PredictConfig(VerbConfig):
     verb: ClassVar[str] = "predict"
 
     checkpoint: Annotated[Path, Opt("A checkpoint or pruned folder.", positional=True)]
-    source: Annotated[str, Opt("JSONL, CSV or text file; - reads standard input.", positional=True)] = "-"
+    source: Annotated[
+        str,
+        Opt(
+            "JSONL, CSV, TSV or text file; - reads standard input. Fields called label and score come out as "
+            "input_label and input_score.",
+            positional=True,
+        ),
+    ] = "-"
     fields: Annotated[
         str | None, Opt("Fields with the text, as A or A,B, where they have no known name.")
     ] = None
-    batch_size: BatchSize = 32
+    batch_size: Annotated[int, Opt("Records a batch.", minimum=1)] = 32
     max_length: Annotated[
-        int | None, Opt("Tokens a text is cut to. Default: what the model takes.", minimum=8)
+        int | None, Opt("Tokens a record is cut to. Default: what the model takes.", minimum=8)
     ] = None
-    device: Device = "auto"
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Where to compute.")] = "auto"
     out: Annotated[
         Path | None, Opt("JSONL file to write instead of standard output.", OUTPUT, short="-o")
     ] = None

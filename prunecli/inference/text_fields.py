@@ -92,11 +92,13 @@ def _text(record: Mapping[str, Any], field: str, number: int) -> str:
             f"record {number}: field {field!r} holds {type(text).__name__}, not text",
             "--fields says which fields hold the text",
         )
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+    try:
+        text.encode()
+    except UnicodeEncodeError:
         raise InputError(
             f"record {number}: field {field!r} holds half a character (a lone surrogate)",
             "repair or remove it",
-        )
+        ) from None
     return text
 
 

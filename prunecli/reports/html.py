@@ -1,15 +1,188 @@
 """The HTML page of a run: one self-contained file, inline SVG, no script."""
 
+import shlex
+from dataclasses import MISSING, dataclass, fields
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from prunecli.config import TrainMasksConfig, config_fields, plain
+from prunecli.reports import charts
+
+TEMPLATE = "training_page.html.jinja"
+UNITS = {
+    "head": "attention heads",
+    "ffn_int": "intermediate neurons",
+    "ffn_out": "FFN output features",
+    "ffn_in": "FFN input features",
+}
+LOGGED = ("loss", "eval_loss", "density", "sparsity", "quantization", "temperature", "learning_rate")
+MOST_ROWS = 60  # of the table of logged values; run.json has them all
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A headline number: what it is, the number, what to compare it with."""
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """An option of the run, and its default where the run has another value."""
+
+    name: str
+    value: str
+    default: str | None
+
 
 def training_page(record: dict[str, Any]) -> str:
     """Render the page of a `train-masks` record (the content of `run.json`)."""
-    template = resources.files(__package__).joinpath("training_page.html.jinja").read_text(encoding="utf-8")
+    result = record["result"]
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    return environment.from_string(template).render(**record)
+    template = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
+    out = Path(result["out"])
+    pruned = f"{out.name}-pruned"
+    return environment.from_string(template).render(
+        record=record,
+        result=result,
+        name=Path(result["model"]).name or result["model"],
+        tiles=_tiles(result),
+        metrics=_metrics(result),
+        charts=charts,
+        units=UNITS,
+        bars=charts.bars(result["kept"], result["units"]),
+        layers=max(map(len, result["kept"].values()), default=0),
+        curves=_curves(result),
+        log=_log(result),
+        settings=_settings(record["config"]),
+        next_commands=(
+            shlex.join(["prunecli", "apply-masks", str(out), "--out", pruned]),
+            shlex.join(["prunecli", "verify-automodel", pruned, "--against", str(out)]),
+        ),
+    )
+
+
+def _tiles(result: Result) -> list[Tile]:
+    metric, masked, dense = result["metric"], result["masked"], result["dense"]
+    before, after = result["flops"]
+    whole, left = result["parameters"]
+    compared = "no dense value: the head was new"
+    if dense is not None:
+        compared = f"dense {dense[metric]:.4f}, {_signed(masked[metric] - dense[metric])}"
+    return [
+        Tile(f"{metric}, masked", f"{masked[metric]:.4f}", compared),
+        Tile(
+            "encoder FLOPs kept",
+            f"{after / before:.1%}",
+            f"{before / 1e6:,.1f} \N{RIGHTWARDS ARROW} {after / 1e6:,.1f} MFLOPs at {result['tokens']} tokens",
+        ),
+        Tile(
+            "parameters kept",
+            f"{left / whole:.1%}",
+            f"{whole / 1e6:,.2f} \N{RIGHTWARDS ARROW} {left / 1e6:,.2f} million, embeddings included",
+        ),
+        *(
+            Tile(
+                f"density of {group}",
+                f"{share:.1%}",
+                f"{sum(result['kept'][group]):,} of {result['units'][group] * len(result['kept'][group]):,} {UNITS[group]}",
+            )
+            for group, share in result["density"].items()
+        ),
+        Tile("training", _duration(result["seconds"]), f"{result['steps']:,} steps"),
+    ]
+
+
+def _metrics(result: Result) -> list[tuple[str, str, str, str]]:
+    """Return name, dense value, masked value and change of each metric."""
+    dense = result["dense"]
+    return [
+        (
+            name,
+            f"{dense[name]:.4f}" if dense is not None else "new head",
+            f"{value:.4f}",
+            _signed(value - dense[name]) if dense is not None else "",
+        )
+        for name, value in result["masked"].items()
+    ]
+
+
+def _curves(result: Result) -> list[charts.Curve]:
+    history, metric = result["history"], result["metric"]
+    if not history:
+        return []
+
+    def points(key: str, scale: float = 1.0) -> charts.Points:
+        by_step = {entry["step"]: scale * entry[key] for entry in history if key in entry}
+        return sorted(by_step.items())
+
+    last = max(entry["step"] for entry in history)
+    dense = ("dense", result["dense"][metric]) if result["dense"] is not None else None
+    return [
+        charts.curve("loss", {"training": points("loss"), "validation": points("eval_loss")}, last),
+        charts.curve(f"{metric} on validation, hard masks", {metric: points(f"eval_{metric}")}, last, reference=dense),
+        charts.curve(
+            "density, %",
+            {"decided": points("density", 100), "mean gate": points("sparsity", 100)},
+            last,
+            include=(0, 100),
+        ),
+        charts.curve("temperature", {"temperature": points("temperature")}, last, include=(0,)),
+    ]
+
+
+def _log(result: Result) -> dict[str, Any]:
+    """Return the logged values as a table: one row a step, thinned where there are many."""
+    steps: dict[int, dict[str, float]] = {}
+    for entry in result["history"]:
+        steps.setdefault(entry["step"], {}).update(entry)
+    wanted = [name for name in (*LOGGED, f"eval_{result['metric']}") if any(name in row for row in steps.values())]
+    every = max(-(-len(steps) // MOST_ROWS), 1)
+    shown = [step for number, step in enumerate(steps) if (len(steps) - 1 - number) % every == 0]
+    return {
+        "columns": [name.replace("eval_", "validation ").replace("_", " ") for name in wanted],
+        "rows": [(step, [f"{steps[step][name]:.4g}" if name in steps[step] else "" for name in wanted]) for step in shown],
+        "steps": len(steps),
+    }
+
+
+def _settings(config: dict[str, Any]) -> dict[str, list[Setting]]:
+    """Return the options by panel, as the command's help shows them."""
+    defaults = {field.name: field.default for field in fields(TrainMasksConfig)}
+    panels: dict[str, list[Setting]] = {}
+    for field in config_fields(TrainMasksConfig):
+        if field.name in config:
+            value, default = config[field.name], defaults[field.name]
+            same = default is MISSING or plain(default) == value
+            setting = Setting(field.spelled, _written(value), None if same else _written(plain(default)))
+            panels.setdefault(field.opt.panel, []).append(setting)
+    return panels
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _signed(change: float) -> str:
+    return f"{change:+.4f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s"

@@ -115,8 +115,9 @@ def _from_hub(task: Task) -> tuple["Dataset", "Dataset"]:
 def _check_columns(task: Task, rows: "Dataset", split: str) -> None:
     missing = [column for column in (*task.columns, *task.label_columns) if column not in rows.column_names]
     if missing:
+        there = ", ".join(rows.column_names)
         raise InputError(
-            f"the {split} data of task {task.name} have no column {missing[0]!r} (they have {', '.join(rows.column_names)})",
+            f"the {split} data of task {task.name} have no column {missing[0]!r} (they have {there})",
             "name yours with --text-columns A,B and --label-column C",
         )
 

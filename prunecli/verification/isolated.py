@@ -56,7 +56,8 @@ def ask_child(request: Mapping[str, Any], folder: Path, timeout: int) -> Answer:
     try:
         done = subprocess.run(
             [sys.executable, "-I", str(CHILD), str(file)],
-            env=environment, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False,
+            env=environment, cwd=folder, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=timeout, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise PruneError(f"the verification child did not finish in {timeout} s", "raise --timeout") from None

@@ -1,0 +1,96 @@
+"""Records from files and standard input: formats, and what is said of broken ones."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from prunecli.errors import InputError
+from prunecli.inference.records import Record, read_records
+
+
+def read(folder: Path, name: str, content: bytes) -> list[Record]:
+    (folder / name).write_bytes(content)
+    return list(read_records(str(folder / name)))
+
+
+def piped(monkeypatch: pytest.MonkeyPatch, content: bytes) -> list[Record]:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    return list(read_records("-"))
+
+
+def test_jsonl_skips_blank_lines_and_keeps_every_field(tmp_path: Path) -> None:
+    lines = '\ufeff{"text": "a\u2028b", "id": [1, null]}\r\n\n{"text": "é"}'
+    assert read(tmp_path, "rows.jsonl", lines.encode()) == [
+        {"text": "a\u2028b", "id": [1, None]},
+        {"text": "é"},
+    ]
+
+
+def test_csv_and_tsv_have_a_header_and_quotes(tmp_path: Path) -> None:
+    csv = b'id,text\n1,"two\nlines, one cell"\n\n2,plain\n'
+    assert read(tmp_path, "rows.CSV", csv) == [
+        {"id": "1", "text": "two\nlines, one cell"},
+        {"id": "2", "text": "plain"},
+    ]
+    assert read(tmp_path, "rows.tsv", b"id\ttext\r\n1\ta, b\r\n") == [{"id": "1", "text": "a, b"}]
+
+
+def test_a_text_file_has_one_record_a_line_even_where_it_looks_like_json(tmp_path: Path) -> None:
+    assert read(tmp_path, "rows.txt", b'{"text": 1}\r\n \nb \n') == [{"text": '{"text": 1}'}, {"text": "b "}]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'\n {"text": "a"}\n{"text": "b"}\n', [{"text": "a"}, {"text": "b"}]),
+        (b"\n  a\nb\n", [{"text": "  a"}, {"text": "b"}]),
+        (b"\n\n", []),
+        (b"", []),
+    ],
+)
+def test_standard_input_and_unknown_suffixes_are_told_by_their_first_line(
+    content: bytes, expected: list[Record], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert piped(monkeypatch, content) == expected
+    assert read(tmp_path, "rows.en", content) == expected
+
+
+@pytest.mark.parametrize("name", ["empty.jsonl", "empty.csv", "empty.tsv", "empty.txt"])
+def test_an_empty_file_holds_no_record(name: str, tmp_path: Path) -> None:
+    assert read(tmp_path, name, b"") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("rows.jsonl", b'{"text": "a"}\n\n{"text": \n', "rows.jsonl line 3 is not valid JSON"),
+        ("rows.jsonl", b'["a"]\n', "line 1 holds a JSON list, not an object"),
+        ("rows.jsonl", b'{"text": "a", "text": "b"}\n', "duplicate key 'text'"),
+        ("rows.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n', "line 2 is not UTF-8 text"),
+        ("rows.csv", b"id,text\n1,a\n2,b,c\n", "line 3 has 3 cells, the header has 2"),
+        ("rows.csv", b"text,id,text\n", "column 'text' twice"),
+        ("rows.csv", b'text\n"never closed\n', "rows.csv line 2"),
+    ],
+)
+def test_a_broken_file_is_named_with_the_line_and_a_fix(
+    name: str, content: bytes, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, name, content)
+    assert said in caught.value.message
+    assert caught.value.fix
+
+
+def test_a_missing_file_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        read_records(str(tmp_path / "none.jsonl"))
+    with pytest.raises(InputError, match="is a folder"):
+        read_records(str(tmp_path))
+
+
+def test_a_closed_standard_input_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InputError, match="no standard input"):
+        read_records("-")

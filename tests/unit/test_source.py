@@ -1,0 +1,61 @@
+"""What a user names becomes a folder, or a message that says what is missing."""
+
+from pathlib import Path
+
+import pytest
+
+from prunecli.checkpoints.source import find_model
+from prunecli.errors import InputError, OfflineError
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_demo_is_the_bundled_model() -> None:
+    assert (find_model("demo", "demo") / "config.json").is_file()
+
+
+def test_a_folder_is_taken_as_it_is(here: Path) -> None:
+    (here / "my-model").mkdir()
+    assert find_model("my-model", "qqp") == Path("my-model")
+
+
+def test_a_fine_tuned_download_goes_before_the_plain_model(here: Path) -> None:
+    (here / "bert-base-uncased").mkdir()
+    (here / "checkpoints" / "bert-base-uncased" / "qqp").mkdir(parents=True)
+    assert find_model("bert-base-uncased", "qqp") == Path("checkpoints/bert-base-uncased/qqp")
+    assert find_model("bert-base-uncased", "sst2") == Path("bert-base-uncased")
+
+
+def test_a_data_folder_is_never_taken_for_the_model(here: Path) -> None:
+    (here / "my-model").mkdir()
+    (here / "data").mkdir()
+    assert find_model("my-model", str(here / "data")) == Path("my-model")
+
+
+def test_a_folder_inside_the_model_is_never_taken_for_it(here: Path) -> None:
+    (here / "my-model" / "qqp").mkdir(parents=True)
+    assert find_model(str(here / "my-model"), "qqp") == here / "my-model"
+
+
+@pytest.mark.parametrize("name", ["./absent", "../absent", "/absent/model", "~/absent", "a/b/c"])
+def test_a_path_that_does_not_exist_is_named(name: str) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        find_model(name, "qqp")
+
+
+@pytest.mark.parametrize("name", ["no-such-model-here", "someone/no-such-model-here"])
+def test_a_hub_id_out_of_reach_says_so(name: str) -> None:
+    with pytest.raises(OfflineError, match="cannot be had from the hub") as raised:
+        find_model(name, "qqp")
+    assert raised.value.fix
+
+
+@pytest.mark.parametrize("name", ["a b", "what?", "x--y..z", ""])
+def test_what_can_be_no_hub_id_is_refused(name: str) -> None:
+    with pytest.raises((InputError, OfflineError)):
+        find_model(name, "qqp")
