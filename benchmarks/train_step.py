@@ -22,7 +22,13 @@ from statistics import median
 from unittest.mock import patch
 
 import torch
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel, Trainer, TrainingArguments
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    PreTrainedModel,
+    Trainer,
+    TrainingArguments,
+)
 
 from prunecli import methods
 from prunecli.checkpoints.folder import read_checkpoint
@@ -63,7 +69,9 @@ class Subject:
         placement: Where the gates act.
     """
 
-    def __init__(self, model: PreTrainedModel, arguments: TrainingArguments, learned: str | None, placement: str) -> None:
+    def __init__(
+        self, model: PreTrainedModel, arguments: TrainingArguments, learned: str | None, placement: str
+    ) -> None:
         self.model, self.on_activation = copy.deepcopy(model), PLACEMENTS[placement]
         if learned is None:
             self.trainer = Trainer(self.model, arguments)
@@ -112,12 +120,17 @@ def measure(subjects: list[Subject], batches: list[Batch], rounds: int) -> list[
     return [kept[1:] for kept in medians]  # the first round warms up
 
 
-def compare(model: PreTrainedModel, batches: list[Batch], rounds: int, placements: list[str]) -> tuple[float, list[Cost]]:
+def compare(
+    model: PreTrainedModel, batches: list[Batch], rounds: int, placements: list[str]
+) -> tuple[float, list[Cost]]:
     """Return the milliseconds of a plain step, and what each kind of gates costs."""
     kinds = [(learned, placement) for learned in LEARNED for placement in placements]
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(folder, report_to=[], use_cpu=not torch.cuda.is_available())
-        subjects = [Subject(model, arguments, None, "auto"), *(Subject(model, arguments, *kind) for kind in kinds)]
+        subjects = [
+            Subject(model, arguments, None, "auto"),
+            *(Subject(model, arguments, *kind) for kind in kinds),
+        ]
         plain, *gated = measure(subjects, batches, rounds)
     costs = []
     for kind, seconds in zip(kinds, gated, strict=True):
@@ -128,18 +141,28 @@ def compare(model: PreTrainedModel, batches: list[Batch], rounds: int, placement
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", nargs="?", type=Path, help="checkpoint folder; else a new 6-layer, 384-wide BERT")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "model", nargs="?", type=Path, help="checkpoint folder; else a new 6-layer, 384-wide BERT"
+    )
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--length", type=int, default=128, help="tokens an example")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--placement", nargs="+", choices=PLACEMENTS, default=["auto"], help="where the gates act")
+    parser.add_argument(
+        "--placement", nargs="+", choices=PLACEMENTS, default=["auto"], help="where the gates act"
+    )
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
 
     torch.manual_seed(0)
     small = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
-    model = load_model(read_checkpoint(asked.model)).model if asked.model else BertForSequenceClassification(small)
+    model = (
+        load_model(read_checkpoint(asked.model)).model
+        if asked.model
+        else BertForSequenceClassification(small)
+    )
     shape = (STEPS, asked.batch_size, asked.length)
     tokens, labels = torch.randint(1000, model.config.vocab_size, shape), torch.arange(asked.batch_size) % 2
     batches = [{"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels} for ids in tokens]
@@ -148,11 +171,15 @@ def main() -> None:
     if asked.json:
         print(json.dumps({"plain_milliseconds": plain, "costs": [asdict(cost) for cost in costs]}))
         return
-    print(f"batch {asked.batch_size} x {asked.length} tokens, {torch.get_num_threads()} threads, {asked.rounds} rounds")
+    print(
+        f"batch {asked.batch_size} x {asked.length} tokens, {torch.get_num_threads()} threads, {asked.rounds} rounds"
+    )
     print(f"{'gates':<9}{'placement':<12}{'ms a step':>10}{'ratio':>8}   range")
     print(f"{'none':<21}{plain:>10.0f}{1:>8.3f}")
     for cost in costs:
-        print(f"{cost.learned:<9}{cost.placement:<12}{cost.milliseconds:>10.0f}{cost.ratio:>8.3f}   {cost.lowest:.3f} .. {cost.highest:.3f}")
+        print(
+            f"{cost.learned:<9}{cost.placement:<12}{cost.milliseconds:>10.0f}{cost.ratio:>8.3f}   {cost.lowest:.3f} .. {cost.highest:.3f}"
+        )
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from prunecli.config import ApplyMasksConfig, SelfTestConfig, TrainMasksConfig, 
 if TYPE_CHECKING:
     from prunecli.operations.apply_masks import ApplyMasksResult
     from prunecli.operations.self_test import SelfTestResult
-    from prunecli.operations.train_masks import TrainMasksResult
     from prunecli.operations.verify_automodel import VerifyResult
+    from prunecli.training.outcome import TrainMasksResult
 
 Folder = str | PathLike[str]
 

@@ -19,6 +19,7 @@ TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
     "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model",
 )  # fmt: skip
+CARD = "README.md"
 CARRIED = ("LICENSE", "NOTICE")  # files that stay with the weights, whatever is made of them
 # Keys that transformers would act on and that no stranger's config.json may set: code, hub downloads.
 DANGEROUS_KEYS = (
@@ -51,6 +52,11 @@ class Checkpoint:
     def tokenizer_files(self) -> list[Path]:
         """Return the tokenizer's files."""
         return [self.path / name for name in TOKENIZER_FILES if (self.path / name).is_file()]
+
+    @property
+    def carried_files(self) -> list[Path]:
+        """Return the license files."""
+        return [self.path / name for name in CARRIED if (self.path / name).is_file()]
 
     @property
     def weight_files(self) -> list[Path]:

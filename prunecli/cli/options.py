@@ -12,8 +12,8 @@ import typer
 import yaml
 
 from prunecli.cli.output import Output
-from prunecli.config import OUTPUT, Field, VerbConfig, config_fields
 from prunecli.errors import ExitCode, InputError
+from prunecli.fields import OUTPUT, Field, VerbConfig, config_fields
 
 Run = Callable[[Any, Output], ExitCode]
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from prunecli.config import plain
+from prunecli.fields import plain
 
 SCHEMA_VERSION = 1
 NUMERIC = re.compile(r"[-\d.,]*( ?[%s])?")

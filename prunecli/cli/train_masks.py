@@ -4,8 +4,9 @@ from dataclasses import asdict
 
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
-from prunecli.config import TrainMasksConfig, plain
+from prunecli.config import TrainMasksConfig
 from prunecli.errors import ExitCode
+from prunecli.fields import plain
 
 
 def _run(config: TrainMasksConfig, out: Output) -> ExitCode:

@@ -8,7 +8,7 @@ from typing import Any
 
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.atomic import check_target, staged_folder
-from prunecli.checkpoints.folder import CARRIED, RECORD, WEIGHTS, Checkpoint, read_checkpoint, sha256
+from prunecli.checkpoints.folder import RECORD, WEIGHTS, Checkpoint, read_checkpoint, sha256
 from prunecli.checkpoints.run_folder import is_run, model_of, read_result
 from prunecli.checkpoints.safetensors_file import write
 from prunecli.config import ApplyMasksConfig
@@ -164,9 +164,8 @@ def _write(
     with (folder / WEIGHTS).open("wb") as file:
         write(file, plan.declared, cut_bytes(plan), {"format": "pt"})
     _write_tokenizer(folder, checkpoint, encoder)
-    for name in CARRIED:
-        if (checkpoint.path / name).is_file():
-            shutil.copyfile(checkpoint.path / name, folder / name)
+    for path in checkpoint.carried_files:
+        shutil.copyfile(path, folder / path.name)
     run = read_result(config.source) if is_run(config.source) else None
     (folder / model_card.FILE).write_text(model_card.render(checkpoint, result, run), encoding="utf-8")
     record = run_record.record(config, result)

@@ -15,7 +15,7 @@ MOST_POINTS = 300  # of a line; longer ones are averaged
 LABEL_HEIGHT = 14  # two labels closer than this would overlap
 
 BARS_WIDTH, LABELS_WIDTH, NUMBER_WIDTH, LONGEST_BAR = 920, 62, 58, 560
-HEADER_HEIGHT, ROW_HEIGHT = 44, 24
+HEADER_HEIGHT, ROW_HEIGHT = 58, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,9 @@ def curve(
     shown = {name: points for name, points in finite.items() if points}
     values = [value for points in shown.values() for _, value in points]
     level = [reference[1]] if reference else []
-    y_numbers = ticks(min([*values, *include, *level], default=0), max([*values, *include, *level], default=1))
+    y_numbers = ticks(
+        min([*values, *include, *level], default=0), max([*values, *include, *level], default=1)
+    )
     low, high = y_numbers[0], y_numbers[-1]
 
     def place(step: float, value: float, label: str = "") -> Mark:
@@ -118,11 +120,18 @@ def curve(
         y = CURVE_HEIGHT - BOTTOM - (CURVE_HEIGHT - TOP - BOTTOM) * (value - low) / (high - low)
         return Mark(round(x, 1), round(y, 1), label)
 
-    lines = [_line(name, [place(*point) for point in thinned(points)], points, place(*points[-1])) for name, points in shown.items()]
+    lines = [
+        _line(name, [place(*point) for point in thinned(points)], points, place(*points[-1]))
+        for name, points in shown.items()
+    ]
     return Curve(
         title,
         tuple(_apart(lines)),
-        tuple(place(step, low, f"{step:,.0f}") for step in ticks(0, max(last_step, 1)) if step <= max(last_step, 1) and step == int(step)),
+        tuple(
+            place(step, low, f"{step:,.0f}")
+            for step in ticks(0, max(last_step, 1))
+            if step <= max(last_step, 1) and step == int(step)
+        ),
         tuple(place(0, value, _number(value, y_numbers[1] - low)) for value in y_numbers),
         place(0, reference[1], f"{reference[0]} {reference[1]:.4g}") if reference else None,
     )
@@ -186,6 +195,8 @@ def _apart(lines: Sequence[Line]) -> Iterator[Line]:
     moved = {}
     for line in sorted(lines, key=lambda line: line.last.y):
         y = max(line.last.y, free)
-        moved[line.name] = Line(line.name, line.path, line.dots, Mark(line.last.x, y, line.last.label), line.said)
+        moved[line.name] = Line(
+            line.name, line.path, line.dots, Mark(line.last.x, y, line.last.label), line.said
+        )
         free = y + LABEL_HEIGHT
     return (moved[line.name] for line in lines)

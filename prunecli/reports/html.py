@@ -8,7 +8,8 @@ from typing import Any
 
 import jinja2
 
-from prunecli.config import TrainMasksConfig, config_fields, plain
+from prunecli.config import TrainMasksConfig
+from prunecli.fields import config_fields, plain
 from prunecli.reports import charts
 
 TEMPLATE = "training_page.html.jinja"
@@ -18,7 +19,9 @@ UNITS = {
     "ffn_out": "FFN output features",
     "ffn_in": "FFN input features",
 }
+ARROW = "\N{RIGHTWARDS ARROW}"
 LOGGED = ("loss", "eval_loss", "density", "sparsity", "quantization", "temperature", "learning_rate")
+TILES_A_ROW = 5  # at most; rows are filled evenly
 MOST_ROWS = 60  # of the table of logged values; run.json has them all
 
 Result = dict[str, Any]
@@ -45,22 +48,25 @@ class Setting:
 def training_page(record: dict[str, Any]) -> str:
     """Render the page of a `train-masks` record (the content of `run.json`)."""
     result = record["result"]
+    bars = charts.bars(result["kept"], result["units"])
+    tiles = _tiles(result, bars)
+    out = Path(result["out"])
+    pruned = f"{out.name}-pruned"
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     template = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
-    out = Path(result["out"])
-    pruned = f"{out.name}-pruned"
     return environment.from_string(template).render(
         record=record,
         result=result,
-        name=Path(result["model"]).name or result["model"],
-        tiles=_tiles(result),
-        metrics=_metrics(result),
+        name=Path(result["model"]).name,
+        tiles=tiles,
+        tile_columns=-(-len(tiles) // -(-len(tiles) // TILES_A_ROW)),
+        comparison=_comparison(result),
         charts=charts,
         units=UNITS,
-        bars=charts.bars(result["kept"], result["units"]),
-        layers=max(map(len, result["kept"].values()), default=0),
+        bars=bars,
+        layers=max(len(kept) for kept in result["kept"].values()),
         curves=_curves(result),
         log=_log(result),
         settings=_settings(record["config"]),
@@ -71,48 +77,56 @@ def training_page(record: dict[str, Any]) -> str:
     )
 
 
-def _tiles(result: Result) -> list[Tile]:
+def _tiles(result: Result, bars: list[charts.BarGroup]) -> list[Tile]:
     metric, masked, dense = result["metric"], result["masked"], result["dense"]
-    before, after = result["flops"]
-    whole, left = result["parameters"]
-    compared = "no dense value: the head was new"
-    if dense is not None:
-        compared = f"dense {dense[metric]:.4f}, {_signed(masked[metric] - dense[metric])}"
+    if dense is None:
+        compared = "no dense value: the head was new"
+    else:
+        compared = f"dense {dense[metric]:.4f}, {_signed(masked[metric] - dense[metric], '.4f')}"
+    (flops, left_flops), (parameters, left_parameters) = result["flops"], result["parameters"]
     return [
         Tile(f"{metric}, masked", f"{masked[metric]:.4f}", compared),
         Tile(
             "encoder FLOPs kept",
-            f"{after / before:.1%}",
-            f"{before / 1e6:,.1f} \N{RIGHTWARDS ARROW} {after / 1e6:,.1f} MFLOPs at {result['tokens']} tokens",
+            f"{left_flops / flops:.1%}",
+            f"{flops / 1e6:,.1f} {ARROW} {left_flops / 1e6:,.1f} MFLOPs at {result['tokens']} tokens",
         ),
         Tile(
             "parameters kept",
-            f"{left / whole:.1%}",
-            f"{whole / 1e6:,.2f} \N{RIGHTWARDS ARROW} {left / 1e6:,.2f} million, embeddings included",
+            f"{left_parameters / parameters:.1%}",
+            f"{parameters:,} {ARROW} {left_parameters:,}",
         ),
         *(
             Tile(
-                f"density of {group}",
-                f"{share:.1%}",
-                f"{sum(result['kept'][group]):,} of {result['units'][group] * len(result['kept'][group]):,} {UNITS[group]}",
+                f"density of {group.title}",
+                f"{result['density'][group.title]:.1%}",
+                f"{group.note} {UNITS[group.title]}",
             )
-            for group, share in result["density"].items()
+            for group in bars
         ),
         Tile("training", _duration(result["seconds"]), f"{result['steps']:,} steps"),
     ]
 
 
-def _metrics(result: Result) -> list[tuple[str, str, str, str]]:
-    """Return name, dense value, masked value and change of each metric."""
-    dense = result["dense"]
-    return [
-        (
-            name,
-            f"{dense[name]:.4f}" if dense is not None else "new head",
-            f"{value:.4f}",
-            _signed(value - dense[name]) if dense is not None else "",
+def _comparison(result: Result) -> list[tuple[str, str, str, str]]:
+    """Return label, dense value, masked value and change of everything measured."""
+    dense, (flops, left_flops), (parameters, left_parameters) = (
+        result["dense"],
+        result["flops"],
+        result["parameters"],
+    )
+    rows = []
+    for name, value in result["masked"].items():
+        before, change = (
+            ("new head", "") if dense is None else (f"{dense[name]:.4f}", _signed(value - dense[name], ".4f"))
         )
-        for name, value in result["masked"].items()
+        rows.append((f"{name} on validation", before, f"{value:.4f}", change))
+    flops_change, parameters_change = left_flops / flops - 1, left_parameters / parameters - 1
+    label = f"encoder MFLOPs at {result['tokens']} tokens"
+    return [
+        *rows,
+        (label, f"{flops / 1e6:,.1f}", f"{left_flops / 1e6:,.1f}", _signed(flops_change, ".1%")),
+        ("parameters", f"{parameters:,}", f"{left_parameters:,}", _signed(parameters_change, ".1%")),
     ]
 
 
@@ -129,7 +143,9 @@ def _curves(result: Result) -> list[charts.Curve]:
     dense = ("dense", result["dense"][metric]) if result["dense"] is not None else None
     return [
         charts.curve("loss", {"training": points("loss"), "validation": points("eval_loss")}, last),
-        charts.curve(f"{metric} on validation, hard masks", {metric: points(f"eval_{metric}")}, last, reference=dense),
+        charts.curve(
+            f"{metric} on validation, hard masks", {metric: points(f"eval_{metric}")}, last, reference=dense
+        ),
         charts.curve(
             "density, %",
             {"decided": points("density", 100), "mean gate": points("sparsity", 100)},
@@ -145,12 +161,17 @@ def _log(result: Result) -> dict[str, Any]:
     steps: dict[int, dict[str, float]] = {}
     for entry in result["history"]:
         steps.setdefault(entry["step"], {}).update(entry)
-    wanted = [name for name in (*LOGGED, f"eval_{result['metric']}") if any(name in row for row in steps.values())]
+    wanted = [
+        name for name in (*LOGGED, f"eval_{result['metric']}") if any(name in row for row in steps.values())
+    ]
     every = max(-(-len(steps) // MOST_ROWS), 1)
     shown = [step for number, step in enumerate(steps) if (len(steps) - 1 - number) % every == 0]
     return {
         "columns": [name.replace("eval_", "validation ").replace("_", " ") for name in wanted],
-        "rows": [(step, [f"{steps[step][name]:.4g}" if name in steps[step] else "" for name in wanted]) for step in shown],
+        "rows": [
+            (step, [f"{steps[step][name]:.4g}" if name in steps[step] else "" for name in wanted])
+            for step in shown
+        ],
         "steps": len(steps),
     }
 
@@ -176,8 +197,8 @@ def _written(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _signed(change: float) -> str:
-    return f"{change:+.4f}".replace("-", "\N{MINUS SIGN}")
+def _signed(change: float, form: str) -> str:
+    return f"{change:+{form}}".replace("-", "\N{MINUS SIGN}")
 
 
 def _duration(seconds: float) -> str:

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from prunecli import __version__
-from prunecli.config import VerbConfig, plain
+from prunecli.fields import VerbConfig, plain
 
 SCHEMA_VERSION = 1
 PACKAGES = (

@@ -15,8 +15,9 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from prunecli.checkpoints.atomic import check_target, partial_path, publish
 from prunecli.checkpoints.run_folder import is_run
-from prunecli.config import TrainMasksConfig, plain
+from prunecli.config import TrainMasksConfig
 from prunecli.errors import InputError, TargetExistsError
+from prunecli.fields import plain
 
 ASKED = "config.json"
 FREE = (

@@ -50,13 +50,13 @@ def test_several_values_come_by_name() -> None:
 def test_a_text_is_tokenised_as_in_training_and_counted_where_it_was_cut() -> None:
     tokenizer = tiny.tiny_tokenizer("bert")
     pairs = [
-        ("good film", "bad plot"),
-        ("good " * 5, "plot"),
-        ("good " * 6, "plot"),
+        ("good film", "bad"),
+        ("good " * 5, "bad"),
+        ("good " * 6, "bad"),
         ("a", "very dull " * 20),
     ]
     rows = KIND.encode([Item({}, pair) for pair in pairs], tokenizer, 9)
     firsts, seconds = map(list, zip(*pairs, strict=True))
     assert rows.inputs == dict(tokenizer(firsts, seconds, truncation=True, max_length=9))
-    assert [len(ids) for ids in rows.inputs["input_ids"]] == [7, 9, 9, 9]
+    assert [len(ids) for ids in rows.inputs["input_ids"]] == [6, 9, 9, 9]
     assert rows.truncated == 2  # the second pair fits exactly

@@ -20,6 +20,7 @@ from prunecli.checkpoints.atomic import partial_path
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import InputError, OfflineError, TargetExistsError, UnsupportedModelError
 from prunecli.operations import train_masks
+from prunecli.training import arguments
 
 FAST: dict[str, Any] = {
     "model": "demo", "task": "demo", "max_length": 64, "num_epochs": 2, "max_train_samples": 320, "device": "cpu",
@@ -99,7 +100,7 @@ def same_outcome(left: Path, right: Path) -> bool:
 def test_a_run_interrupted_within_an_epoch_resumes_to_the_same_outcome(
     tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_masks, "SAVE_EVERY", 4)
+    monkeypatch.setattr(arguments, "SAVE_EVERY", 4)
     config = {**FAST, "out": tmp_path / "run"}
 
     def stop(label: str, done: int, total: int) -> None:

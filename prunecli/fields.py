@@ -1,0 +1,154 @@
+"""What a verb's config can do: know its fields, and refuse values out of range.
+
+The command line is made from the fields (`prunecli.cli.options`), and so is the Python API.
+"""
+
+import difflib
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+from prunecli.errors import InputError
+
+MODEL, MASKS, TRAINING, OUTPUT, DANGEROUS = "Model and data", "Masks", "Training", "Output", "Dangerous"
+
+
+@dataclass(frozen=True, slots=True)
+class Opt:
+    """What a field is on the command line.
+
+    Attributes:
+        help: One line; a default is added by the help itself.
+        panel: The heading it stands under.
+        minimum: Smallest value allowed.
+        maximum: Largest value allowed.
+        positional: Whether it is an argument instead of an option.
+        short: A one-letter spelling.
+    """
+
+    help: str
+    panel: str = MODEL
+    minimum: float | None = None
+    maximum: float | None = None
+    positional: bool = False
+    short: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a verb's config as the command line and the checks see it.
+
+    Attributes:
+        name: The field's name; `learn_masks` is `--learn-masks`.
+        kind: Its type without None and tuple.
+        choices: The values of a `Literal`.
+        optional: Whether None is allowed.
+        many: Whether it may be given more than once.
+        opt: Its help, panel and range.
+    """
+
+    name: str
+    kind: Any
+    choices: tuple[str, ...]
+    optional: bool
+    many: bool
+    opt: Opt
+
+    @property
+    def spelled(self) -> str:
+        """Return how a user writes it."""
+        return self.name.upper() if self.opt.positional else "--" + self.name.replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerbConfig:
+    """What every verb's config can do: know its fields, and refuse values out of range."""
+
+    verb: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        """Check every field against its type's choices and its range.
+
+        Raises:
+            InputError: It names the option, the value and what is allowed.
+        """
+        for field in config_fields(type(self)):
+            value = getattr(self, field.name)
+            for item in value if field.many else () if value is None else (value,):
+                _check(field, item)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Make a config from names and values; None and absent mean the default.
+
+        Raises:
+            InputError: A name is unknown (the nearest one is named), or a value is out of range.
+        """
+        known = {field.name: field for field in config_fields(cls)}
+        for name in values:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+                raise InputError(f"{cls.verb} has no option {name!r}", hint)
+        return cls(
+            **{name: _coerce(known[name], value) for name, value in values.items() if value is not None}
+        )
+
+
+def config_fields(cls: type[VerbConfig]) -> tuple[Field, ...]:
+    """Return the fields of a verb's config, in order."""
+    hints = get_type_hints(cls, include_extras=True)
+    return tuple(_field(field.name, hints[field.name]) for field in fields(cls))
+
+
+def _field(name: str, hint: Any) -> Field:
+    kind, opt = get_args(hint)
+    optional = get_origin(kind) in (Union, types.UnionType)
+    if optional:
+        kind = next(part for part in get_args(kind) if part is not type(None))
+    many = get_origin(kind) is tuple
+    if many:
+        kind = get_args(kind)[0]
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    return Field(name, str if choices else kind, choices, optional, many, opt)
+
+
+def _coerce(field: Field, value: Any) -> Any:
+    if field.many:
+        items = [value] if isinstance(value, str) else value
+        return tuple(_coerce_one(field, item) for item in items)
+    return _coerce_one(field, value)
+
+
+def _coerce_one(field: Field, value: Any) -> Any:
+    if field.kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if field.kind is str and isinstance(value, str):
+        return str(value)  # a plain string also where an enum's member came
+    return Path(value) if field.kind is Path and isinstance(value, str) else value
+
+
+def _check(field: Field, value: Any) -> None:
+    if not isinstance(value, field.kind) or (field.kind is not bool and isinstance(value, bool)):
+        raise InputError(f"{field.spelled} is {value!r}, but it takes a {field.kind.__name__}")
+    if field.choices and value not in field.choices:
+        near = difflib.get_close_matches(value, field.choices, n=1)
+        raise InputError(
+            f"{field.spelled} {value!r} is not one of {', '.join(field.choices)}",
+            f"did you mean {near[0]}?" if near else None,
+        )
+    low, high = field.opt.minimum, field.opt.maximum
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        allowed = f"at least {low:g}" if high is None else f"between {low or 0:g} and {high:g}"
+        raise InputError(f"{field.spelled} is {value}, but it must be {allowed}")
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON knows it: paths as strings, tuples as lists."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

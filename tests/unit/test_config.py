@@ -1,0 +1,161 @@
+"""A verb's config refuses what is out of range, of another type or unknown, and names the option."""
+
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prunecli.config import (
+    ApplyMasksConfig,
+    PredictConfig,
+    SelfTestConfig,
+    TrainMasksConfig,
+    VerbConfig,
+    VerifyConfig,
+    config_fields,
+    plain,
+)
+from prunecli.errors import InputError
+
+VERBS = (TrainMasksConfig, ApplyMasksConfig, VerifyConfig, PredictConfig, SelfTestConfig)
+
+
+def train(**values: Any) -> TrainMasksConfig:
+    """Return a config of `train-masks bert qqp` with changes."""
+    return TrainMasksConfig.of({"model": "bert", "task": "qqp", **values})
+
+
+def test_the_defaults_are_those_of_the_issue() -> None:
+    config = train()
+    assert config.learn_masks == ("ffn_int",)
+    assert (config.method, config.gumbel_temp_anneal) == ("gumbel-sigmoid", "linear")
+    assert (config.gumbel_temp_start, config.gumbel_temp_end) == (5.0, 0.1)
+    assert (config.sparsity_loss, config.quantization_loss) == (0.1, 0.01)
+    assert (config.num_epochs, config.lr, config.masks_lr, config.log_loss_every) == (5, 5e-5, 0.01, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("num_epochs", 0, "--num-epochs is 0, but it must be at least 1"),
+        ("max_length", 7, "--max-length is 7, but it must be at least 8"),
+        ("sparsity_loss", -0.1, "--sparsity-loss is -0.1, but it must be at least 0"),
+        ("gumbel_temp_end", 0.0, "--gumbel-temp-end is 0.0, but it must be at least 0.001"),
+        ("lr", float("nan"), "--lr is nan, but it must be at least 0"),
+        ("seed", -1, "--seed is -1"),
+        ("batch_size", 0, "--batch-size is 0"),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_what_is_allowed(name: str, value: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        train(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [
+        ("gumbel_temp_anneal", "liner", "did you mean linear?"),
+        ("learn_masks", ["head", "ffn_intt"], "did you mean ffn_int?"),
+        ("device", "gpu", None),
+        ("report_to", "tensorbord", "did you mean tensorboard?"),
+    ],
+)
+def test_a_choice_that_is_none_names_the_nearest(name: str, value: Any, hint: str | None) -> None:
+    with pytest.raises(InputError, match="is not one of") as raised:
+        train(**{name: value})
+    assert raised.value.fix == hint
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("num_epoch", "did you mean num_epochs?"), ("xyzzy", "known: model, task")]
+)
+def test_an_unknown_name_is_refused_with_a_hint(name: str, hint: str) -> None:
+    with pytest.raises(InputError, match=f"train-masks has no option '{name}'") as raised:
+        train(**{name: 1})
+    assert str(raised.value.fix).startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_epochs", "3"),
+        ("num_epochs", 3.0),
+        ("num_epochs", True),
+        ("lr", "fast"),
+        ("lr", True),
+        ("freeze", 1),
+        ("freeze", "yes"),
+        ("model", 3),
+        ("data_dir", 3),
+        ("learn_masks", 3),
+        ("learn_masks", [3]),
+        ("learn_masks", {"head": 1}),
+    ],
+)
+def test_a_value_of_another_type_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(InputError, match=f"--{name.replace('_', '-')}|{name.upper()}"):
+        train(**{name: value})
+
+
+def test_a_whole_number_does_for_a_fraction_and_a_string_for_a_path() -> None:
+    config = train(lr=1, data_dir="data/qqp")
+    assert (config.lr, config.data_dir) == (1.0, Path("data/qqp"))
+    assert isinstance(config.lr, float)
+
+
+def test_one_group_may_come_without_a_list() -> None:
+    assert train(learn_masks="head").learn_masks == ("head",)
+
+
+def test_none_means_the_default() -> None:
+    assert train(lr=None, out=None) == train()
+
+
+def test_a_missing_argument_is_named() -> None:
+    with pytest.raises(InputError, match="TASK"):
+        TrainMasksConfig.of({"model": "bert"})
+
+
+def test_a_config_cannot_be_changed() -> None:
+    config = train()
+    with pytest.raises(FrozenInstanceError):
+        config.lr = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("asked", "groups"),
+    [
+        (["ffn_in", "head"], ("head", "ffn_in")),
+        (["head", "head"], ("head",)),
+        (["head", "all"], ("head", "ffn_int", "ffn_out", "ffn_in")),
+    ],
+)
+def test_groups_come_in_one_order_and_once(asked: list[str], groups: tuple[str, ...]) -> None:
+    assert train(learn_masks=asked).groups == groups
+
+
+def test_the_run_folder_is_named_after_model_and_task() -> None:
+    config = TrainMasksConfig.of({"model": "org/bert-base", "task": "data/rows.csv"})
+    assert config.out_folder == Path("runs/bert-base-rows")
+    assert train(out="x").out_folder == Path("x")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_option_has_a_help_that_is_a_sentence(verb: type[VerbConfig]) -> None:
+    for field in config_fields(verb):
+        assert field.opt.help[0].isupper(), field.name
+        assert field.opt.help.endswith("."), field.name
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_two_options_of_a_verb_share_a_letter(verb: type[VerbConfig]) -> None:
+    letters = [field.opt.short for field in config_fields(verb) if field.opt.short]
+    assert len(letters) == len(set(letters))
+
+
+def test_plain_values_are_what_json_knows() -> None:
+    assert plain({"a": (Path("x"), 1), 2: [None, {"b": Path("y")}]}) == {
+        "a": ["x", 1],
+        "2": [None, {"b": "y"}],
+    }

@@ -1,0 +1,91 @@
+"""A run grows beside its target, and goes on only with the options that it was started with."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prunecli.config import TrainMasksConfig
+from prunecli.errors import InputError, TargetExistsError
+from prunecli.training.resuming import check_run_target, finish, work_folder
+
+
+def config(out: Path, **values: Any) -> TrainMasksConfig:
+    """Return a config that writes to a folder."""
+    return TrainMasksConfig.of({"model": "bert", "task": "qqp", "out": out, **values})
+
+
+def interrupted(out: Path, **values: Any) -> Path:
+    """Leave behind what a kill leaves after the first trainer checkpoint."""
+    with pytest.raises(KeyboardInterrupt), work_folder(config(out, **values)) as (work, _):
+        (work / "checkpoint-5").mkdir()
+        raise KeyboardInterrupt
+    return work
+
+
+def test_a_failure_before_the_first_checkpoint_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError), work_folder(config(tmp_path / "run")):
+        raise InputError("bad rows")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_run_is_kept_and_found_again(tmp_path: Path) -> None:
+    interrupted(tmp_path / "run")
+    with work_folder(config(tmp_path / "run", resume=True)) as (work, last):
+        assert last == str(work / "checkpoint-5")
+
+
+def test_the_newest_trainer_checkpoint_is_taken(tmp_path: Path) -> None:
+    work = interrupted(tmp_path / "run")
+    (work / "checkpoint-10").mkdir()
+    with work_folder(config(tmp_path / "run", resume=True)) as (_, last):
+        assert last == str(work / "checkpoint-10")
+
+
+def test_without_resume_the_run_starts_over(tmp_path: Path) -> None:
+    interrupted(tmp_path / "run")
+    with work_folder(config(tmp_path / "run", overwrite=True)) as (work, last):
+        assert last is None
+        assert not (work / "checkpoint-5").exists()
+
+
+def test_resuming_with_another_option_names_it(tmp_path: Path) -> None:
+    interrupted(tmp_path / "run", seed=1)
+    with (
+        pytest.raises(InputError, match="was started with seed 1, now it is 2"),
+        work_folder(config(tmp_path / "run", seed=2, resume=True)),
+    ):
+        pass
+    assert (tmp_path / "run.partial" / "checkpoint-5").is_dir()
+
+
+def test_options_that_change_no_result_may_change(tmp_path: Path) -> None:
+    interrupted(tmp_path / "run")
+    with work_folder(config(tmp_path / "run", resume=True, name="again", log_loss_every=1)) as (_, last):
+        assert last is not None
+
+
+def test_a_finished_run_holds_nothing_of_the_training(tmp_path: Path) -> None:
+    with work_folder(config(tmp_path / "run")) as (work, _):
+        (work / "checkpoint-5").mkdir()
+        (work / "masks").write_text("x")
+        finish(work, tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["masks"]
+
+
+def test_an_interrupted_run_asks_what_to_do(tmp_path: Path) -> None:
+    interrupted(tmp_path / "run")
+    with pytest.raises(TargetExistsError, match="an interrupted run stands at") as raised:
+        check_run_target(config(tmp_path / "run"))
+    assert "--resume" in str(raised.value.fix)
+    assert not check_run_target(config(tmp_path / "run", resume=True))
+    assert not check_run_target(config(tmp_path / "run", overwrite=True))
+
+
+def test_a_finished_run_is_resumed_by_doing_nothing(tmp_path: Path) -> None:
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "run" / "run.json").write_text("{}")
+    assert check_run_target(config(tmp_path / "run", resume=True))
+    with pytest.raises(TargetExistsError):
+        check_run_target(config(tmp_path / "run"))
