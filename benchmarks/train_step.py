@@ -1,9 +1,9 @@
 """What do trainable gates cost a training step?
 
-One process trains copies of one model side by side: one by the stock `Trainer`, without gates, the others by `MaskTrainer`
-with gates on some group of units. They take turns, step by step, on the same batches. A step is what the
-Trainer's loop does: `training_step` (forward, loss, backward), clipping, optimizer, schedule. A round is a few steps of each;
-its ratio is the median step with gates over the median step without.
+Copies of one model train side by side in one process: one by the stock `Trainer`, without gates, the others by
+`MaskTrainer` with gates on some group of units. They take turns, step by step, on the same batches. A step is
+what the Trainer's loop does: `training_step` (forward, loss, backward), clipping, optimizer, schedule. A round
+is a few steps of each; its ratio is the median step with gates over the median step without.
 
     python benchmarks/train_step.py --batch-size 32 --length 128
     python benchmarks/train_step.py MODEL --placement auto weight activation --json
@@ -42,7 +42,6 @@ from prunecli.training.trainer import MaskTrainer
 STEPS = 4  # of each subject in a round
 LEARNED = {"ffn_int": ("ffn_int",), "head": ("head",), "all": GROUPS}
 PLACEMENTS = {"auto": None, "weight": False, "activation": True}
-PENALTIES = {"sparsity": 0.1, "quantization": 0.01}
 
 Batch = dict[str, torch.Tensor]
 
@@ -60,18 +59,11 @@ class Cost:
 
 
 class Subject:
-    """A copy of the model with its trainer.
-
-    Args:
-        model: The model to copy.
-        arguments: The Trainer's.
-        learned: Which gates to put on it; None for the plain step.
-        placement: Where the gates act.
-    """
+    """A copy of a model with its trainer; `learned` says which gates it gets, None is the plain step."""
 
     def __init__(
         self, model: PreTrainedModel, arguments: TrainingArguments, learned: str | None, placement: str
-    ) -> None:
+    ):
         self.model, self.on_activation = copy.deepcopy(model), PLACEMENTS[placement]
         if learned is None:
             self.trainer = Trainer(self.model, arguments)
@@ -79,7 +71,8 @@ class Subject:
             encoder = for_config(model.config.to_dict())
             gates = Gates(methods.get("gumbel-sigmoid"), encoder, LEARNED[learned], "open", seed=0)
             attach(self.model, encoder, gates)
-            self.trainer = MaskTrainer(self.model, arguments, gates=gates, masks_lr=0.01, weights=PENALTIES)
+            penalties = {"sparsity": 0.1, "quantization": 0.01}
+            self.trainer = MaskTrainer(self.model, arguments, gates=gates, masks_lr=0.01, weights=penalties)
         self.trainer.create_optimizer_and_scheduler(num_training_steps=10_000)
         self.trainer.current_gradient_accumulation_steps = 1
 
@@ -107,17 +100,17 @@ def placed(on_activation: bool | None) -> Iterator[None]:
 
 
 def measure(subjects: list[Subject], batches: list[Batch], rounds: int) -> list[list[float]]:
-    """Return each subject's median step of each round, in seconds."""
+    """Return each subject's median step of each round, in seconds; a first round warms up."""
     medians: list[list[float]] = [[] for _ in subjects]
     for _ in range(rounds + 1):
         seconds: list[list[float]] = [[] for _ in subjects]
-        for number, batch in enumerate(batches):
+        for first, batch in enumerate(batches):
             for turn in range(len(subjects)):
-                subject = (turn + number) % len(subjects)
-                seconds[subject].append(subjects[subject].step(batch))
+                number = (first + turn) % len(subjects)
+                seconds[number].append(subjects[number].step(batch))
         for kept, times in zip(medians, seconds, strict=True):
             kept.append(median(times))
-    return [kept[1:] for kept in medians]  # the first round warms up
+    return [kept[1:] for kept in medians]
 
 
 def compare(
@@ -127,16 +120,15 @@ def compare(
     kinds = [(learned, placement) for learned in LEARNED for placement in placements]
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(folder, report_to=[], use_cpu=not torch.cuda.is_available())
-        subjects = [
-            Subject(model, arguments, None, "auto"),
-            *(Subject(model, arguments, *kind) for kind in kinds),
-        ]
-        plain, *gated = measure(subjects, batches, rounds)
+        plain = Subject(model, arguments, None, "auto")
+        without, *gated = measure(
+            [plain, *(Subject(model, arguments, *kind) for kind in kinds)], batches, rounds
+        )
     costs = []
     for kind, seconds in zip(kinds, gated, strict=True):
-        ratios = [with_gates / without for with_gates, without in zip(seconds, plain, strict=True)]
+        ratios = [slower / plain for slower, plain in zip(seconds, without, strict=True)]
         costs.append(Cost(*kind, 1e3 * median(seconds), median(ratios), min(ratios), max(ratios)))
-    return 1e3 * median(plain), costs
+    return 1e3 * median(without), costs
 
 
 def main() -> None:
@@ -163,23 +155,21 @@ def main() -> None:
         if asked.model
         else BertForSequenceClassification(small)
     )
-    shape = (STEPS, asked.batch_size, asked.length)
-    tokens, labels = torch.randint(1000, model.config.vocab_size, shape), torch.arange(asked.batch_size) % 2
+    labels = torch.arange(asked.batch_size) % 2
+    tokens = torch.randint(1000, model.config.vocab_size, (STEPS, asked.batch_size, asked.length))
     batches = [{"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels} for ids in tokens]
     plain, costs = compare(model, batches, asked.rounds, asked.placement)
-
     if asked.json:
         print(json.dumps({"plain_milliseconds": plain, "costs": [asdict(cost) for cost in costs]}))
         return
     print(
-        f"batch {asked.batch_size} x {asked.length} tokens, {torch.get_num_threads()} threads, {asked.rounds} rounds"
+        f"batch {asked.batch_size} x {asked.length}, {torch.get_num_threads()} threads, {asked.rounds} rounds"
     )
     print(f"{'gates':<9}{'placement':<12}{'ms a step':>10}{'ratio':>8}   range")
     print(f"{'none':<21}{plain:>10.0f}{1:>8.3f}")
     for cost in costs:
-        print(
-            f"{cost.learned:<9}{cost.placement:<12}{cost.milliseconds:>10.0f}{cost.ratio:>8.3f}   {cost.lowest:.3f} .. {cost.highest:.3f}"
-        )
+        print(f"{cost.learned:<9}{cost.placement:<12}{cost.milliseconds:>10.0f}{cost.ratio:>8.3f}", end="   ")
+        print(f"{cost.lowest:.3f} .. {cost.highest:.3f}")
 
 
 if __name__ == "__main__":

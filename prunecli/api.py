@@ -5,10 +5,9 @@ Every function raises `prunecli.errors.PruneError` where the command would exit 
 
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prunecli.config import ApplyMasksConfig, SelfTestConfig, TrainMasksConfig, VerifyConfig
+from prunecli.config import ApplyMasksConfig, PredictConfig, SelfTestConfig, TrainMasksConfig, VerifyConfig
 
 if TYPE_CHECKING:
     from prunecli.operations.apply_masks import ApplyMasksResult
@@ -44,10 +43,10 @@ def verify_automodel(checkpoint: Folder, **options: Any) -> "VerifyResult":
 def predict(
     checkpoint: Folder, records: Iterable[Mapping[str, Any]], **options: Any
 ) -> Iterator[dict[str, Any]]:
-    """Yield each record with its prediction, in order; `options` are the fields of `PredictConfig`."""
+    """Yield each record with `label` and `score`, in order; `options` are the fields of `PredictConfig`."""
     from prunecli.operations import predict as operation
 
-    return operation.predict_records(Path(checkpoint), records, **options)
+    return operation.run(PredictConfig.of({"checkpoint": str(checkpoint), **options}), records)
 
 
 def self_test(**options: Any) -> "SelfTestResult":

@@ -50,7 +50,7 @@ class TrainMasksConfig(VerbConfig):
     method: Annotated[str, Opt("How gates are relaxed and decided.", MASKS)] = "gumbel-sigmoid"
     mask_init: Annotated[
         Literal["randn", "open"], Opt("Logits at the start: random, or all gates open.", MASKS)
-    ] = "open"
+    ] = "randn"
     gumbel_temp_start: Annotated[
         float, Opt("Temperature at the start (soft gates).", MASKS, minimum=1e-3)
     ] = 5.0

@@ -129,8 +129,16 @@ def load(folder: Path, dtype: str = "float32", attention: str = "eager") -> PreT
         encoder = encoder_of(checkpoint)
         cls = model_class(encoder, head_of(checkpoint.architecture, encoder), is_pruned(checkpoint.config))
         model = cls.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
-    model.set_attn_implementation(attention)
+    use_attention(model, attention)
     return model
+
+
+def use_attention(model: PreTrainedModel, attention: str) -> None:
+    """Compute attention the `eager` or the `sdpa` way from now on.
+
+    `set_attn_implementation` reads a class's source file, which the class that prunecli makes in memory has not.
+    """
+    model.config._attn_implementation = attention
 
 
 def table(model: PreTrainedModel) -> Encoder:

@@ -25,7 +25,12 @@ def model_of(path: Path) -> Path:
     return path / MODEL if is_run(path) else path
 
 
+def read_record(path: Path) -> dict[str, Any]:
+    """Return what `run.json` of a run folder holds."""
+    return strict_json.read_object(path / RECORD)
+
+
 def read_result(path: Path) -> dict[str, Any]:
     """Return what a run found, as `run.json` has it."""
-    result: dict[str, Any] = strict_json.read_object(path / RECORD).get("result", {})
+    result: dict[str, Any] = read_record(path).get("result", {})
     return result

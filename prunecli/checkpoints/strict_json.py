@@ -34,6 +34,11 @@ def parse_object(text: str, name: str) -> dict[str, Any]:
         too_deep = _depth(value) > MAX_DEPTH
     except RecursionError:
         too_deep = True
+    except json.JSONDecodeError as error:
+        where = (
+            f"line {error.lineno} column {error.colno}" if "\n" in text.strip() else f"column {error.colno}"
+        )
+        raise InputError(f"{name} is not valid JSON: {error.msg} at {where}") from None
     except ValueError as error:
         raise InputError(f"{name} is not valid JSON: {error}") from None
     if too_deep:
@@ -58,3 +63,8 @@ def _no_constant(name: str) -> Any:
 def _depth(value: Any) -> int:
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return 1 + max(map(_depth, children), default=0)
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write an object for people to read."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

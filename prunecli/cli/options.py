@@ -100,7 +100,7 @@ def _shared(config: type[VerbConfig]) -> list[tuple[str, Any, Any]]:
         ("config_file", Annotated[Optional[Path], file], None),  # noqa: UP045
         (
             "as_json",
-            Annotated[bool, option("--json", help="Print one JSON object on standard output.")],
+            Annotated[bool, option("--json", help="Print JSON on standard output, and no text.")],
             False,
         ),
         ("quiet", Annotated[bool, option("--quiet", "-q", help="Print only what a script needs.")], False),

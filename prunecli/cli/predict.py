@@ -22,7 +22,8 @@ def _run(config: PredictConfig, out: Output) -> ExitCode:
     started = time.perf_counter()
     count = _print(predictions) if config.out is None else sum(1 for _ in predictions)
     rate = count / (time.perf_counter() - started)
-    out.line(f"{count:,} records{f' in {config.out}' if config.out else ''}, {rate:,.0f} a second")
+    where = f" in {config.out}" if config.out else ""
+    out.line(f"{count:,} record{'' if count == 1 else 's'}{where}, {rate:,.0f} a second")
     return ExitCode.DONE
 
 

@@ -14,7 +14,7 @@ from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.inference import kinds
 from prunecli.inference.kinds.base import Kind
 from prunecli.models import pruned
-from prunecli.models.loading import encoder_of, is_ours, load_model, load_tokenizer
+from prunecli.models.loading import encoder_of, is_ours, load_model, load_tokenizer, longest_input
 
 log = logging.getLogger(__name__)
 
@@ -130,11 +130,12 @@ def _device(asked: str) -> torch.device:
 def _max_length(
     checkpoint: Checkpoint, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: int | None
 ) -> int:
-    offset = encoder_of(checkpoint).model_type.position_offset if _has_table(checkpoint) else 0
-    positions = getattr(model.config, "max_position_embeddings", UNLIMITED + offset) - offset
-    allowed = min(positions, tokenizer.model_max_length, UNLIMITED)
-    if asked is None and allowed == UNLIMITED:
+    """Return what was asked for, else the tokenizer's limit, which train-masks sets to what it trained with."""
+    has_positions = _has_table(checkpoint) and hasattr(model.config, "max_position_embeddings")
+    longest = longest_input(model, encoder_of(checkpoint)) if has_positions else UNLIMITED
+    if asked is not None and asked > longest:
+        log.warning("--max-length %d is more than the %d tokens that the model takes", asked, longest)
+    length = int(min(asked or tokenizer.model_max_length, longest))
+    if length == UNLIMITED:
         raise InputError(f"{checkpoint.path} does not say how many tokens it takes", "add --max-length N")
-    if asked is not None and asked > allowed:
-        log.warning("--max-length %d is more than the %d tokens that the model takes", asked, allowed)
-    return int(min(asked or allowed, allowed))
+    return length

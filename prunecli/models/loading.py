@@ -126,6 +126,11 @@ def _from_pretrained(
     return model, tuple(sorted(report["missing_keys"]))
 
 
+def longest_input(model: PreTrainedModel, encoder: Encoder) -> int:
+    """Return how many tokens the model has positions for."""
+    return int(model.config.max_position_embeddings - encoder.model_type.position_offset)
+
+
 def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     """Load a checkpoint's tokenizer by its class name, without asking its config for code.
 

@@ -4,6 +4,8 @@ It is the stock class: same modules, same tensor names, same forward. Only the l
 names are smaller. Load it with `trust_remote_code=True`; torch and transformers are all it needs.
 """
 
+import warnings
+
 import torch
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
@@ -53,6 +55,12 @@ class ScatteredLinear(nn.Linear):
 
 def resize_linears(encoder, config):
     """Replace the linears that the config names by ones of the stated shape."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch warns of linears without inputs: empty layers
+        _resize_linears(encoder, config)
+
+
+def _resize_linears(encoder, config):
     for name, (out_features, in_features) in config.pruned_linears.items():
         parent_name, _, child = name.rpartition(".")
         parent = encoder.get_submodule(parent_name)

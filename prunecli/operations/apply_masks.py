@@ -1,16 +1,15 @@
 """`apply-masks`: cut the masked units out of a checkpoint. No model is built; torch is not needed."""
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.atomic import check_target, staged_folder
-from prunecli.checkpoints.folder import RECORD, WEIGHTS, Checkpoint, read_checkpoint, sha256
-from prunecli.checkpoints.run_folder import is_run, model_of, read_result
+from prunecli.checkpoints.folder import CARD, RECORD, WEIGHTS, Checkpoint, read_checkpoint, sha256
+from prunecli.checkpoints.run_folder import is_run, model_of, read_record, read_result
 from prunecli.checkpoints.safetensors_file import write
+from prunecli.checkpoints.strict_json import write_json
+from prunecli.checkpoints.tokenizer_files import write_tokenizer
 from prunecli.config import ApplyMasksConfig
 from prunecli.encoders import Encoder, for_config
 from prunecli.errors import InputError, MaskError, UnsupportedModelError
@@ -124,7 +123,7 @@ def _result(
         "config.json",
         WEIGHTS,
         RECORD,
-        model_card.FILE,
+        CARD,
         *(path.name for path in checkpoint.tokenizer_files),
     ]
     return ApplyMasksResult(
@@ -160,31 +159,15 @@ def _write(
         head = pruned.head_of(checkpoint.architecture, encoder)
         written_config = pruned.shipped_config(checkpoint.config, encoder, head, plan.changes)
         (folder / pruned.FILE).write_text(pruned.render(encoder, head), encoding="utf-8")
-    _write_json(folder / "config.json", written_config)
+    write_json(folder / "config.json", written_config)
     with (folder / WEIGHTS).open("wb") as file:
         write(file, plan.declared, cut_bytes(plan), {"format": "pt"})
-    _write_tokenizer(folder, checkpoint, encoder)
+    write_tokenizer(checkpoint, encoder, folder)
     for path in checkpoint.carried_files:
         shutil.copyfile(path, folder / path.name)
-    run = read_result(config.source) if is_run(config.source) else None
-    (folder / model_card.FILE).write_text(model_card.render(checkpoint, result, run), encoding="utf-8")
     record = run_record.record(config, result)
+    run = read_record(config.source) if is_run(config.source) else None
+    card = model_card.render(checkpoint, encoder, plan.changes["pruned_linears"], record, run)
+    (folder / CARD).write_text(card, encoding="utf-8")
     record["sha256"] = {path.name: sha256(path) for path in sorted(folder.iterdir())}
-    _write_json(folder / RECORD, record)
-
-
-def _write_tokenizer(folder: Path, checkpoint: Checkpoint, encoder: Encoder) -> None:
-    """Copy the tokenizer, and say in its config what transformers would else guess from the `model_type`."""
-    for path in checkpoint.tokenizer_files:
-        shutil.copyfile(path, folder / path.name)
-    if not checkpoint.tokenizer_files:
-        return
-    path = folder / "tokenizer_config.json"
-    settings = strict_json.read_object(path) if path.is_file() else {}
-    settings.setdefault("tokenizer_class", encoder.model_type.tokenizer)
-    settings.setdefault("model_input_names", list(encoder.model_type.model_inputs))
-    _write_json(path, settings)
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(folder / RECORD, record)

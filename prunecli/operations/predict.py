@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from prunecli.config import PredictConfig
@@ -38,25 +37,6 @@ def run(config: PredictConfig, records: Iterable[Mapping[str, Any]] | None = Non
     runnable = load_runnable(config.checkpoint, config.max_length, config.device, config.trust_remote_code)
     predictions = _predictions(runnable, items, config.batch_size)
     return predictions if config.out is None else written(predictions, config.out)
-
-
-def predict_records(
-    checkpoint: str | Path, records: Iterable[Mapping[str, Any]], **options: Any
-) -> Iterator[Record]:
-    """Predict records that a program has at hand.
-
-    Args:
-        checkpoint: A checkpoint or pruned folder.
-        records: Mappings with the text in known fields (`text`, `question1` and `question2` ...).
-        **options: Those of `prunecli predict`: `fields="a,b"`, `batch_size`, `max_length`, `device` ...
-
-    Returns:
-        The records with `label` and `score`, as `run` describes.
-
-    Raises:
-        PruneError: The checkpoint, a record or an option cannot be used.
-    """
-    return run(PredictConfig.of({"checkpoint": checkpoint, **options}), records)
 
 
 def _predictions(runnable: Runnable, items: Iterable[Item], batch_size: int) -> Iterator[Record]:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, set_seed
 
 from prunecli import __version__, methods
@@ -14,13 +15,14 @@ from prunecli.checkpoints.folder import CARD, Checkpoint, read_checkpoint
 from prunecli.checkpoints.run_folder import MODEL, RECORD, REPORT, read_result
 from prunecli.checkpoints.safetensors_file import FLOATS
 from prunecli.checkpoints.source import find_model
+from prunecli.checkpoints.tokenizer_files import write_tokenizer
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.units import mask_shape
 from prunecli.models import pruned
-from prunecli.models.loading import Loaded, encoder_of, load_model, load_tokenizer
+from prunecli.models.loading import Loaded, encoder_of, load_model, load_tokenizer, longest_input
 from prunecli.reports import html, run_record
 from prunecli.tasks import Task, TaskData, load_task
 from prunecli.training.arguments import check_machine, gate_schedule, steps_an_epoch, training_arguments
@@ -81,7 +83,8 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
     set_seed(config.seed)
     loaded = _load(checkpoint, data.task, config)
     tokenizer = load_tokenizer(checkpoint)
-    features = make_features(data, tokenizer, _max_length(config.max_length, loaded, tokenizer))
+    max_length = _max_length(config.max_length, loaded, tokenizer)
+    features = make_features(data, tokenizer, max_length)
 
     with work_folder(config) as (work, last):
         arguments = training_arguments(config, work, len(features.train))
@@ -117,7 +120,7 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
         _check_outcome(config, loaded, masks)
         result = outcome(config, data.task, features, loaded, masks, dense, trainer, seconds)
         if trainer.is_world_process_zero():
-            _write(config, work, loaded, checkpoint, masks, result)
+            _write(config, work, loaded, checkpoint, max_length, masks, result)
         trainer.accelerator.wait_for_everyone()
     return result
 
@@ -153,8 +156,7 @@ def _load(checkpoint: Checkpoint, task: Task, config: TrainMasksConfig) -> Loade
 
 
 def _max_length(asked: int, loaded: Loaded, tokenizer: PreTrainedTokenizerBase) -> int:
-    positions = loaded.model.config.max_position_embeddings - loaded.encoder.model_type.position_offset
-    allowed = min(positions, tokenizer.model_max_length)
+    allowed = min(longest_input(loaded.model, loaded.encoder), tokenizer.model_max_length)
     if asked > allowed:
         log.warning("--max-length %d is more than the %d tokens that the model takes", asked, allowed)
     return int(min(asked, allowed))
@@ -180,6 +182,7 @@ def _write(
     work: Path,
     loaded: Loaded,
     checkpoint: Checkpoint,
+    max_length: int,
     masks: MaskSet,
     result: TrainMasksResult,
 ) -> None:
@@ -189,9 +192,10 @@ def _write(
     if (
         config.freeze and not loaded.new and len(stored) == 1
     ):  # the source's own weights: keep its type, exactly
-        loaded.model.to(dtype=TORCH_TYPES[stored.pop()])
+        nn.Module.to(loaded.model, TORCH_TYPES[stored.pop()])
     loaded.model.save_pretrained(work / MODEL, state_dict=weights_only(loaded.model.state_dict()))
-    for path in (*checkpoint.tokenizer_files, *checkpoint.carried_files, checkpoint.path / CARD):
+    write_tokenizer(checkpoint, loaded.encoder, work / MODEL, max_length)
+    for path in (*checkpoint.carried_files, checkpoint.path / CARD):
         if path.is_file():
             shutil.copyfile(path, work / MODEL / path.name)
     written = run_record.record(config, result)

@@ -4,14 +4,15 @@ All positions are in the picture's own units, x to the right and y down, as SVG 
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 Points = Sequence[tuple[float, float]]  # (step, value)
 
 CURVE_WIDTH, CURVE_HEIGHT = 440, 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 60, 14, 30  # margins of a curve: numbers stand there
 MOST_POINTS = 300  # of a line; longer ones are averaged
+MOST_DOTS = 12  # points of a line that are dotted one by one
 LABEL_HEIGHT = 14  # two labels closer than this would overlap
 
 BARS_WIDTH, LABELS_WIDTH, NUMBER_WIDTH, LONGEST_BAR = 920, 62, 58, 560
@@ -90,50 +91,53 @@ class BarGroup:
     bars: tuple[Mark, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """What a curve's corners stand for: step 0 and `last_step`, `low` and `high` values."""
+
+    last_step: float
+    low: float
+    high: float
+
+    def place(self, step: float, value: float, label: str = "") -> Mark:
+        """Return where a value stands."""
+        x = LEFT + (CURVE_WIDTH - LEFT - RIGHT) * step / self.last_step
+        up = (value - self.low) / (self.high - self.low)
+        return Mark(round(x, 1), round(CURVE_HEIGHT - BOTTOM - (CURVE_HEIGHT - TOP - BOTTOM) * up, 1), label)
+
+
 def curve(
     title: str,
     series: dict[str, Points],
-    last_step: float,
+    last_step: int,
     include: Sequence[float] = (),
     reference: tuple[str, float] | None = None,
 ) -> Curve:
-    """Lay out values by step.
+    """Lay out values by step; those that are not finite are left out.
 
     Args:
         title: What the values are.
-        series: Points of each line, steps ascending; values that are not finite are left out.
-        last_step: Where the axis of the steps ends.
-        include: Values that the axis has to reach.
+        series: Points of each line, steps ascending.
+        last_step: Where the axis of the steps ends, at least 1.
+        include: Values that the other axis has to reach.
         reference: Name and value of a level to compare with.
     """
     finite = {name: [point for point in points if math.isfinite(point[1])] for name, points in series.items()}
-    shown = {name: points for name, points in finite.items() if points}
-    values = [value for points in shown.values() for _, value in points]
-    level = [reference[1]] if reference else []
-    y_numbers = ticks(
-        min([*values, *include, *level], default=0), max([*values, *include, *level], default=1)
-    )
-    low, high = y_numbers[0], y_numbers[-1]
-
-    def place(step: float, value: float, label: str = "") -> Mark:
-        x = LEFT + (CURVE_WIDTH - LEFT - RIGHT) * step / max(last_step, 1)
-        y = CURVE_HEIGHT - BOTTOM - (CURVE_HEIGHT - TOP - BOTTOM) * (value - low) / (high - low)
-        return Mark(round(x, 1), round(y, 1), label)
-
-    lines = [
-        _line(name, [place(*point) for point in thinned(points)], points, place(*points[-1]))
-        for name, points in shown.items()
+    level = reference if reference is not None and math.isfinite(reference[1]) else None
+    values = [
+        *include,
+        *(value for points in finite.values() for _, value in points),
+        *([level[1]] if level else []),
     ]
+    numbers = ticks(min(values, default=0), max(values, default=1))
+    axes = Axes(last_step, numbers[0], numbers[-1])
+    steps = [step for step in ticks(0, last_step) if step <= last_step and step == int(step)]
     return Curve(
         title,
-        tuple(_apart(lines)),
-        tuple(
-            place(step, low, f"{step:,.0f}")
-            for step in ticks(0, max(last_step, 1))
-            if step <= max(last_step, 1) and step == int(step)
-        ),
-        tuple(place(0, value, _number(value, y_numbers[1] - low)) for value in y_numbers),
-        place(0, reference[1], f"{reference[0]} {reference[1]:.4g}") if reference else None,
+        _apart([_line(name, points, axes) for name, points in finite.items() if points]),
+        tuple(axes.place(step, axes.low, f"{step:,.0f}") for step in steps),
+        tuple(axes.place(0, value, _number(value, numbers[1] - numbers[0])) for value in numbers),
+        axes.place(0, level[1], f"{level[0]} {level[1]:.4g}") if level else None,
     )
 
 
@@ -178,25 +182,24 @@ def _number(value: float, step: float) -> str:
     return f"{value:,.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
 
 
-def _line(name: str, marks: Sequence[Mark], points: Points, last: Mark) -> Line:
+def _line(name: str, points: Points, axes: Axes) -> Line:
     (first_step, first_value), (last_step, last_value) = points[0], points[-1]
+    marks = tuple(axes.place(*point) for point in thinned(points))
     return Line(
         name,
         " ".join(f"{mark.x},{mark.y}" for mark in marks),
-        tuple(marks) if len(marks) <= 12 else (),
-        Mark(last.x, last.y, f"{last_value:.4g}"),
+        marks if len(marks) <= MOST_DOTS else (),
+        axes.place(last_step, last_value, f"{last_value:.4g}"),
         f"{name} {first_value:.4g} at step {first_step:,.0f}, {last_value:.4g} at step {last_step:,.0f}",
     )
 
 
-def _apart(lines: Sequence[Line]) -> Iterator[Line]:
-    """Move labels at the right edge down until none overlaps the one above it."""
+def _apart(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Move the labels at the right edge down until none overlaps the one above it."""
     free = -math.inf
     moved = {}
     for line in sorted(lines, key=lambda line: line.last.y):
         y = max(line.last.y, free)
-        moved[line.name] = Line(
-            line.name, line.path, line.dots, Mark(line.last.x, y, line.last.label), line.said
-        )
+        moved[line.name] = replace(line, last=replace(line.last, y=y))
         free = y + LABEL_HEIGHT
-    return (moved[line.name] for line in lines)
+    return tuple(moved[line.name] for line in lines)

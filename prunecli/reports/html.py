@@ -22,7 +22,7 @@ UNITS = {
 ARROW = "\N{RIGHTWARDS ARROW}"
 LOGGED = ("loss", "eval_loss", "density", "sparsity", "quantization", "temperature", "learning_rate")
 TILES_A_ROW = 5  # at most; rows are filled evenly
-MOST_ROWS = 60  # of the table of logged values; run.json has them all
+MOST_ROWS = 60  # of the table of logged values, besides evaluations; run.json has them all
 
 Result = dict[str, Any]
 
@@ -157,7 +157,7 @@ def _curves(result: Result) -> list[charts.Curve]:
 
 
 def _log(result: Result) -> dict[str, Any]:
-    """Return the logged values as a table: one row a step, thinned where there are many."""
+    """Return the logged values as a table: one row a step; where there are many, some and every evaluation."""
     steps: dict[int, dict[str, float]] = {}
     for entry in result["history"]:
         steps.setdefault(entry["step"], {}).update(entry)
@@ -165,7 +165,7 @@ def _log(result: Result) -> dict[str, Any]:
         name for name in (*LOGGED, f"eval_{result['metric']}") if any(name in row for row in steps.values())
     ]
     every = max(-(-len(steps) // MOST_ROWS), 1)
-    shown = [step for number, step in enumerate(steps) if (len(steps) - 1 - number) % every == 0]
+    shown = [step for number, step in enumerate(steps) if number % every == 0 or "eval_loss" in steps[step]]
     return {
         "columns": [name.replace("eval_", "validation ").replace("_", " ") for name in wanted],
         "rows": [

@@ -1,50 +1,153 @@
 """The model card of a pruned folder: a template file, and the facts that fill it."""
 
+import re
+import shlex
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jinja2
 import yaml
 
-from prunecli import __version__
-from prunecli.checkpoints.folder import Checkpoint
+from prunecli.checkpoints.folder import CARD, Checkpoint
+from prunecli.encoders import Encoder
+from prunecli.masks.units import linear_shapes
+from prunecli.models.pruned import AUTO_CLASSES, head_of
+from prunecli.tasks import tasks
 
-FILE = "README.md"
 TEMPLATE = "model_card.md.jinja"
+CARRIED_KEYS = (
+    "license", "license_name", "license_link", "language", "datasets", "pipeline_tag", "base_model",
+)  # fmt: skip
+PIPELINES = {
+    "Model": "feature-extraction",
+    "ForMaskedLM": "fill-mask",
+    "ForMultipleChoice": "multiple-choice",
+    "ForQuestionAnswering": "question-answering",
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+}
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
+FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*$", re.DOTALL | re.MULTILINE)
+
+Json = dict[str, Any]
 
 
-def render(checkpoint: Checkpoint, result: Any, run: dict[str, Any] | None) -> str:
+def render(
+    checkpoint: Checkpoint, encoder: Encoder, linears: dict[str, list[int]], record: Json, run: Json | None
+) -> str:
     """Render the card.
 
     Args:
         checkpoint: The checkpoint that was cut; its own card's license is carried over.
-        result: An `ApplyMasksResult`.
-        run: What `train-masks` found, where the masks come from a run.
+        encoder: Its table and sizes.
+        linears: [out, in] of each linear that got smaller, by module name.
+        record: What `prunecli.json` will hold.
+        run: What `run.json` holds, where the checkpoint comes from a run.
     """
-    template = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
+    head = head_of(checkpoint.architecture, encoder)
+    measured = run["result"] if run is not None and _has_the_runs_masks(record["config"]) else None
+    front = _front_matter(checkpoint, head, record["result"], run, measured)
     environment = jinja2.Environment(
-        autoescape=False, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
     )
+    template = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        front=yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip(),
+        name=Path(record["result"]["out"]).name,
+        result=record["result"],
+        record=record,
+        run=run,
+        measured=measured,
+        encoder=encoder,
+        head=head,
+        auto_class=AUTO_CLASSES[head],
+        architecture=checkpoint.architecture,
+        has_tokenizer=bool(checkpoint.tokenizer_files),
+        is_pair=_is_pair(run),
+        verify_command=_verify_command(record),
+        is_regression=checkpoint.config.get("problem_type") == "regression",
+        layers=[_layer_row(encoder, linears, layer) for layer in range(encoder.layers)],
+    )
+
+
+def _has_the_runs_masks(config: Json) -> bool:
+    """Say whether what the run measured holds for the cut: other masks, or more units, were not measured."""
+    return config["masks"] is None and config["round_to"] == 1
+
+
+def _front_matter(
+    checkpoint: Checkpoint, head: str, result: Json, run: Json | None, measured: Json | None
+) -> Json:
     front = {
         "library_name": "transformers",
+        "pipeline_tag": PIPELINES[head],
         **_carried(checkpoint),
-        **({"base_model": run["model"]} if run and not run["model"].startswith((".", "/")) else {}),
-        "tags": ["pruned", "prunecli", *([] if result.native else ["custom_code"])],
+        "tags": ["pruned", "prunecli", *([] if result["native"] else ["custom_code"])],
     }
-    return environment.from_string(template).render(
-        front=yaml.safe_dump(front, sort_keys=False).strip(), result=result, run=run, version=__version__
-    )
+    if run is not None and _is_hub_id(run["result"]["model"]):
+        front["base_model"] = run["result"]["model"]
+    if measured is not None:
+        front["model-index"] = [
+            {"name": Path(result["out"]).name, "results": [_evaluation(measured, front["pipeline_tag"])]}
+        ]
+    return front
 
 
-def _carried(checkpoint: Checkpoint) -> dict[str, Any]:
+def _carried(checkpoint: Checkpoint) -> Json:
     """Return license, language and the like from the source's card."""
-    path = checkpoint.path / FILE
-    if not path.is_file():
-        return {}
-    parts = path.read_text(encoding="utf-8", errors="replace").split("---\n")
+    path = checkpoint.path / CARD
+    found = (
+        FRONT_MATTER.search(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else None
+    )
     try:
-        front = yaml.safe_load(parts[1]) if len(parts) > 2 and not parts[0].strip() else {}
+        front = yaml.safe_load(found[1]) if found else {}
     except yaml.YAMLError:
         return {}
-    wanted = ("license", "license_name", "license_link", "language", "pipeline_tag", "datasets")
-    return {key: front[key] for key in wanted if key in front} if isinstance(front, dict) else {}
+    return {key: front[key] for key in CARRIED_KEYS if key in front} if isinstance(front, dict) else {}
+
+
+def _is_hub_id(model: str) -> bool:
+    return model != "demo" and HUB_ID.fullmatch(model) is not None and not Path(model).exists()
+
+
+def _evaluation(measured: Json, pipeline: str) -> Json:
+    """Return what the run measured with the masks on, as the hub's `model-index` has it."""
+    task = tasks().get(measured["task"])
+    dataset: Json = {"name": measured["task"], "type": task.hub[0] if task and task.hub else measured["task"]}
+    if task is not None and len(task.hub) > 1:
+        dataset["config"] = task.hub[1]
+    dataset["split"] = task.validation if task else "validation"
+    metrics = [{"type": name, "value": round(value, 6)} for name, value in measured["masked"].items()]
+    return {"task": {"type": pipeline}, "dataset": dataset, "metrics": metrics}
+
+
+def _is_pair(run: Json | None) -> bool:
+    """Say whether the task that the model was trained on has two texts."""
+    if run is None:
+        return False
+    columns = run["config"].get("text_columns")
+    task = tasks().get(run["result"]["task"])
+    return "," in columns if columns else task is not None and len(task.columns) == 2
+
+
+def _verify_command(record: Json) -> str:
+    """Return the command that proves the folder equal to the masked model; rounded masks are written nowhere."""
+    config = record["config"]
+    words = ["prunecli", "verify-automodel", Path(record["result"]["out"]).name]
+    if config["round_to"] == 1:
+        words += ["--against", config["source"]]
+        words += ["--masks", config["masks"]] if config["masks"] else []
+    return shlex.join(words)
+
+
+def _layer_row(encoder: Encoder, linears: dict[str, list[int]], layer: int) -> list[str]:
+    """Return the shapes of the linears around a layer's heads and around its neurons."""
+    shapes = {name: linears.get(name, shape) for name, shape in linear_shapes(encoder, layer).items()}
+    attention, ffn = encoder.family.attention, encoder.family.ffn
+    names = (attention.inputs[0], attention.output, ffn.inputs[0], ffn.output)
+    return [" x ".join(map(str, shapes[encoder.linear(layer, name)])) for name in names]

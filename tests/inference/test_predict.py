@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+import prunecli
 from prunecli.checkpoints.atomic import partial_path
 from prunecli.checkpoints.source import find_model
 from prunecli.config import PredictConfig
@@ -16,7 +17,6 @@ from prunecli.errors import InputError, TargetExistsError
 from prunecli.inference.batching import LOOK_AHEAD
 from prunecli.inference.jsonl import line_of
 from prunecli.operations import predict
-from prunecli.operations.predict import predict_records
 from tests import tiny
 
 TEXTS = ["good", "the film was not very good", "dull plot", "we saw it on monday " * 3, "bad"]
@@ -49,7 +49,7 @@ def test_label_and_score_are_those_of_the_model_alone_with_each_text() -> None:
     records = [json.loads(line) for line in lines]
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    found = list(predict_records(folder, records, batch_size=8, device="cpu"))
+    found = list(prunecli.predict(folder, records, batch_size=8, device="cpu"))
     for record in found:
         chances = model(**tokenizer(record["text"], return_tensors="pt")).logits.softmax(-1)[0]
         assert record["label"] == model.config.id2label[int(chances.argmax())]
@@ -66,16 +66,16 @@ def test_the_batch_size_changes_nothing(bert: Path, rows: Path) -> None:
 
 def test_order_holds_over_windows(bert: Path) -> None:
     records = [{"text": "good " * (number % 7), "id": number} for number in range(2 * LOOK_AHEAD + 3)]
-    found = list(predict_records(bert, records, batch_size=1, device="cpu"))
+    found = list(prunecli.predict(bert, records, batch_size=1, device="cpu"))
     assert [record["id"] for record in found] == [record["id"] for record in records]
 
 
 def test_labels_of_labelled_data_are_kept_under_another_name(bert: Path) -> None:
     record = {"label": 1, "text": "good", "score": 0.25}
-    first = next(predict_records(bert, [record], device="cpu"))
+    first = next(prunecli.predict(bert, [record], device="cpu"))
     assert list(first) == ["input_label", "text", "input_score", "label", "score"]
     assert (first["input_label"], first["input_score"]) == (1, 0.25)
-    again = next(predict_records(bert, [first], device="cpu"))
+    again = next(prunecli.predict(bert, [first], device="cpu"))
     assert {**again, "label": None, "score": None} == {
         **first, "input_input_label": first["label"], "input_input_score": first["score"], "label": None, "score": None,
     }  # fmt: skip
@@ -83,7 +83,7 @@ def test_labels_of_labelled_data_are_kept_under_another_name(bert: Path) -> None
 
 def test_a_regression_leaves_no_field_called_label(tmp_path: Path) -> None:
     folder = tiny.save_tiny(tmp_path / "regression", "bert", num_labels=1, problem_type="regression")
-    found = next(predict_records(folder, [{"text": "good", "label": 3.5}], device="cpu"))
+    found = next(prunecli.predict(folder, [{"text": "good", "label": 3.5}], device="cpu"))
     assert found.keys() == {"text", "input_label", "score"}
     assert isinstance(found["score"], float)
 
@@ -92,7 +92,7 @@ def test_texts_that_were_cut_are_said_once(bert: Path, monkeypatch: pytest.Monke
     said: list[str] = []
     monkeypatch.setattr(predict.log, "warning", lambda text, *values: said.append(text % values))
     records = [{"text": "good " * length} for length in (1, 6, 7, 30)] * LOOK_AHEAD
-    list(predict_records(bert, records, max_length=8, batch_size=2, device="cpu"))
+    list(prunecli.predict(bert, records, max_length=8, batch_size=2, device="cpu"))
     assert said == [f"{2 * LOOK_AHEAD} of {4 * LOOK_AHEAD} records were longer than 8 tokens and were cut"]
 
 
@@ -104,12 +104,12 @@ def test_memory_is_bounded_by_the_window(bert: Path) -> None:
             read.append(1)
             yield {"text": "good"}
 
-    next(predict_records(bert, endless(), batch_size=1, device="cpu"))
+    next(prunecli.predict(bert, endless(), batch_size=1, device="cpu"))
     assert len(read) == LOOK_AHEAD
 
 
 def test_no_records_are_no_predictions(bert: Path) -> None:
-    assert list(predict_records(bert, [], device="cpu")) == []
+    assert list(prunecli.predict(bert, [], device="cpu")) == []
 
 
 def test_the_output_file_appears_when_all_is_done(bert: Path, rows: Path, tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import prunecli
 from prunecli.checkpoints.folder import WEIGHTS, read_checkpoint
 from prunecli.encoders import for_config
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.inference import runnable
 from prunecli.inference.runnable import Runnable, load_runnable
 from prunecli.models import pruned
-from prunecli.operations.predict import predict_records
 from tests import tiny
 
 RECORDS = [{"text": "the film was not good"}, {"text": "dull plot"}]
@@ -75,7 +75,7 @@ def test_a_pruned_folder_of_ours_needs_no_flag_and_its_file_is_not_run(cut: Path
 
 
 def test_a_changed_modeling_file_needs_the_flag(cut: Path, tmp_path: Path) -> None:
-    before = list(predict_records(cut, RECORDS, device="cpu"))
+    before = list(prunecli.predict(cut, RECORDS, device="cpu"))
     ran = tmp_path / "ran"
     with (cut / pruned.FILE).open("a") as file:
         file.write(f"\nopen({str(ran)!r}, 'w').close()\n")
@@ -83,7 +83,7 @@ def test_a_changed_modeling_file_needs_the_flag(cut: Path, tmp_path: Path) -> No
         prepare(cut)
     assert "--trust-remote-code" in str(caught.value.fix)
     assert not ran.exists()
-    assert list(predict_records(cut, RECORDS, device="cpu", trust_remote_code=True)) == before
+    assert list(prunecli.predict(cut, RECORDS, device="cpu", trust_remote_code=True)) == before
     assert ran.exists()
 
 
@@ -118,7 +118,7 @@ def test_the_default_length_is_what_the_model_takes(
     assert prepare(copy).max_length == tiny.TOKENS
     edit(copy / "tokenizer_config.json", model_max_length=int(1e30))
     assert prepare(copy).max_length == tiny.TOKENS  # RoBERTa has two more positions than that
-    found = list(predict_records(copy, [{"text": "good " * 200}], device="cpu"))
+    found = list(prunecli.predict(copy, [{"text": "good " * 200}], device="cpu"))
     assert "label" in found[0]
     edit(copy / "tokenizer_config.json", model_max_length=20)
     assert prepare(copy).max_length == 20

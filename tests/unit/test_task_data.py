@@ -183,6 +183,13 @@ def test_a_text_column_of_numbers_is_refused(tmp_path: Path) -> None:
         load_task("sst2", folder_of(tmp_path, [{"sentence": 3, "label": 1}]))
 
 
+def test_a_text_column_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_bytes(b"sentence,label\n\xff\xfe,1\n")
+    write(tmp_path / "validation.jsonl", SST2)
+    with pytest.raises(InputError, match="sentence"):
+        load_task("sst2", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -190,7 +197,6 @@ def test_a_text_column_of_numbers_is_refused(tmp_path: Path) -> None:
         ("train.jsonl", b'{"sentence": "x"\n'),
         ("train.jsonl", b""),
         ("train.csv", b'sentence,label\n"x,1\n'),
-        ("train.csv", b"sentence,label\n\xff\xfe,1\n"),
         ("train.csv", b"sentence,label\n"),
         ("train.csv", b""),
     ],

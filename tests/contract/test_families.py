@@ -1,0 +1,137 @@
+"""Every family's table against a tiny live model of transformers: a rename there is caught here by name."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from torch import nn
+from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoModelForSequenceClassification
+
+from prunecli.masks.units import GROUPS, linear_shapes, mask_shape, touches
+from prunecli.models.pruned import AUTO_CLASSES
+from tests import tiny
+
+pytestmark = pytest.mark.parametrize("model_type", tiny.MODEL_TYPES)
+
+
+def test_each_linear_stands_where_the_table_says_with_that_shape(model_type: str) -> None:
+    model = tiny.tiny_model(model_type)
+    encoder = tiny.table(model)
+    for layer in range(encoder.layers):
+        for name, shape in linear_shapes(encoder, layer).items():
+            linear = model.base_model.get_submodule(name)
+            assert isinstance(linear, nn.Linear), name
+            assert tuple(linear.weight.shape) == shape, name
+
+
+def test_the_table_knows_every_linear_of_a_layer(model_type: str) -> None:
+    model = tiny.tiny_model(model_type)
+    encoder = tiny.table(model)
+    prefix = encoder.family.layer.format(layer=0)
+    found = {name for name, module in model.base_model.named_modules() if isinstance(module, nn.Linear)}
+    assert {name for name in found if name.startswith(prefix)} == linear_shapes(encoder, 0).keys()
+
+
+def test_there_are_as_many_layers_as_the_config_says(model_type: str) -> None:
+    model = tiny.tiny_model(model_type)
+    encoder = tiny.table(model)
+    stack = model.base_model.get_submodule(encoder.family.layer.split(".{")[0])
+    assert len(stack) == encoder.layers == tiny.LAYERS
+
+
+def test_the_prefix_is_the_base_models(model_type: str) -> None:
+    model = tiny.tiny_model(model_type)
+    assert tiny.row(model_type).prefix == model.base_model_prefix
+    assert model.base_model is getattr(model, tiny.row(model_type).prefix)
+
+
+def test_the_sizes_are_those_of_the_config(model_type: str) -> None:
+    encoder = tiny.table(tiny.tiny_model(model_type))
+    assert (encoder.heads, encoder.hidden, encoder.intermediate) == (
+        tiny.ATTENTION_HEADS, tiny.HIDDEN, tiny.INTERMEDIATE,
+    )  # fmt: skip
+
+
+def test_the_default_config_has_the_fields(model_type: str) -> None:
+    config = AutoConfig.for_model(model_type).to_dict()
+    family = tiny.table(tiny.tiny_model(model_type)).family
+    fields = (family.layers_field, family.heads_field, family.hidden_field, family.intermediate_field)
+    assert set(fields) <= config.keys()
+
+
+@pytest.mark.parametrize("head", AUTO_CLASSES)
+def test_the_stem_names_a_class_for_every_head(model_type: str, head: str) -> None:
+    stock = getattr(transformers, tiny.row(model_type).stem + head)
+    assert (
+        getattr(transformers, AUTO_CLASSES[head])._model_mapping[type(tiny.tiny_config(model_type))] is stock
+    )
+
+
+def test_the_tokenizer_class_exists_and_gives_the_models_inputs(model_type: str) -> None:
+    row = tiny.row(model_type)
+    assert hasattr(transformers, row.tokenizer)
+    encoded = tiny.tiny_tokenizer(model_type)(
+        "good", "film", return_token_type_ids="token_type_ids" in row.model_inputs
+    )
+    assert set(row.model_inputs) == encoded.keys()
+    model = tiny.tiny_model(model_type)
+    model(**{name: torch.tensor([values]) for name, values in encoded.items()})
+
+
+def test_the_longest_input_fits_and_one_token_more_does_not(model_type: str) -> None:
+    model = tiny.tiny_model(model_type)
+    longest = model.config.max_position_embeddings - tiny.row(model_type).position_offset
+    with torch.no_grad():
+        model(input_ids=torch.full((1, longest), 7))
+        with pytest.raises((IndexError, RuntimeError)):
+            model(input_ids=torch.full((1, longest + 1), 7))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_groups_units_fill_each_side_that_they_touch(model_type: str, group: str) -> None:
+    model = tiny.tiny_model(model_type)
+    encoder = tiny.table(model)
+    for touch in touches(encoder, group, 0):
+        weight = model.base_model.get_submodule(touch.linear).weight
+        assert weight.shape[touch.dim] == mask_shape(encoder, group)[1] * touch.width * touch.blocks
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_removing_a_unit_by_hand_is_what_closing_its_gate_does(model_type: str, group: str) -> None:
+    """Zero what `touches` calls gated, in the weights themselves: the unit's other sides then do not matter."""
+    model = tiny.tiny_model(model_type)
+    encoder = tiny.table(model)
+    inputs = tiny.tiny_inputs(model)
+    gated = [touch for touch in touches(encoder, group, 1) if touch.gated]
+    inner = [touch for touch in touches(encoder, group, 1) if not touch.gated]
+    with torch.no_grad():
+        for touch in gated:
+            linear = model.base_model.get_submodule(touch.linear)
+            linear.weight.narrow(touch.dim, 0, touch.width).zero_()
+            if touch.dim == 0:
+                linear.bias[: touch.width] = 0
+        before = tiny.outputs(model, inputs)
+        for touch in inner:
+            model.base_model.get_submodule(touch.linear).weight[: touch.width] = 3.0
+    assert torch.allclose(tiny.outputs(model, inputs), before, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("head", "auto"),
+    [
+        (tiny.CLASSIFICATION, AutoModelForSequenceClassification),
+        (tiny.QUESTIONS, AutoModelForQuestionAnswering),
+    ],
+)
+def test_a_cut_folder_loads_through_the_auto_class(
+    model_type: str, head: str, auto: type, tmp_path: Path
+) -> None:
+    source = tiny.save_tiny(tmp_path / "source", model_type, head)
+    masks = tiny.random_masks(tiny.sizes(source), GROUPS, seed=0, empty=True)
+    cut = tiny.cut(source, masks, tmp_path / "cut")
+    model = auto.from_pretrained(cut, trust_remote_code=True)  # type: ignore[attr-defined]
+    inputs = tiny.tiny_inputs(model)
+    assert torch.equal(
+        tiny.outputs(model.eval(), inputs), tiny.outputs(tiny.load(cut, attention="sdpa"), inputs)
+    )
