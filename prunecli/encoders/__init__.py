@@ -12,10 +12,18 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from prunecli.encoders.base import Family, ModelType, Sublayer
+from prunecli.encoders.base import AttentionCore, Family, ModelType, Sublayer
 from prunecli.errors import InputError, UnsupportedModelError
 
-__all__ = ["Encoder", "Family", "ModelType", "Sublayer", "for_config", "supported_model_types"]
+__all__ = [
+    "AttentionCore",
+    "Encoder",
+    "Family",
+    "ModelType",
+    "Sublayer",
+    "for_config",
+    "supported_model_types",
+]
 
 
 @cache
@@ -43,6 +51,7 @@ class Encoder:
         head_size: Rows of query (key, value) that belong to one head.
         hidden: Width of the residual stream.
         intermediate: Neurons a layer.
+        repeats: How often each layer is computed; more than once only where layers share weights.
     """
 
     family: Family
@@ -52,9 +61,10 @@ class Encoder:
     head_size: int
     hidden: int
     intermediate: int
+    repeats: int = 1
 
-    def linear(self, layer: int, name: str) -> str:
-        """Return the module name of a layer's linear, seen from the bare encoder."""
+    def module(self, layer: int, name: str) -> str:
+        """Return the name of a layer's module, seen from the bare encoder."""
         return self.family.layer.format(layer=layer) + name
 
 
@@ -80,6 +90,8 @@ def for_config(config: Mapping[str, Any]) -> Encoder:
             "prunecli prunes encoders; set is_decoder to false if the model was trained as one",
         )
     family, row = _families()[name]
+    if family.adapt is not None:
+        family = family.adapt(family, config)
     layers, heads, hidden, intermediate = (
         _size(config, field)
         for field in (family.layers_field, family.heads_field, family.hidden_field, family.intermediate_field)
@@ -88,7 +100,12 @@ def for_config(config: Mapping[str, Any]) -> Encoder:
         raise InputError(
             f"config.json: {family.hidden_field} {hidden} is not a multiple of {family.heads_field} {heads}"
         )
-    return Encoder(family, row, layers, heads, hidden // heads, hidden, intermediate)
+    repeats, rest = divmod(_size(config, family.repeats_field), layers) if family.repeats_field else (1, 0)
+    if rest or config.get("inner_group_num", 1) != 1:
+        raise UnsupportedModelError(
+            f"this {name} shares its weights unevenly over layers", "no table can say that"
+        )
+    return Encoder(family, row, layers, heads, hidden // heads, hidden, intermediate, repeats)
 
 
 def _size(config: Mapping[str, Any], field: str) -> int:

@@ -4,7 +4,9 @@ A layer of an encoder is two sublayers, attention and feed-forward, of one shape
 linear maps in, units in the middle (heads, neurons), a linear map out.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,26 @@ class Sublayer:
     inputs: tuple[str, ...]
     output: str
     blocks: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionCore:
+    """The module that splits into heads: what it knows of them besides its linears' shapes.
+
+    Attributes:
+        name: The module, named from the layer (`attention.self`).
+        head_count: Its attribute with the number of heads.
+        width: Its attribute with heads x head size; empty where it has none.
+        can_go: Whether a layer without heads can do without it: it holds the input linears and nothing that
+            counts, while the output linear stands outside.
+        per_head: Name and position of an argument [batch, heads, ...] that every layer gets alike.
+    """
+
+    name: str
+    head_count: str = "num_attention_heads"
+    width: str = "all_head_size"
+    can_go: bool = True
+    per_head: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +74,23 @@ class Family:
         layer: Where layer `{layer}` stands inside the encoder, with a trailing dot.
         attention: Its units are the heads.
         ffn: Its units are the intermediate neurons.
+        core: The attention module; None where it asks nobody how many heads there are.
         layers_field: The config key of the number of layers; the next three likewise.
         heads_field: Attention heads a layer.
         hidden_field: Width of the residual stream.
         intermediate_field: Neurons of the feed-forward sublayer.
+        repeats_field: The config key of how many layers are computed, where fewer are stored (ALBERT).
+        adapt: Makes the table fit one config, where linears come and go with it.
     """
 
     model_types: tuple[ModelType, ...]
     layer: str
     attention: Sublayer
     ffn: Sublayer
+    core: AttentionCore | None = None
     layers_field: str = "num_hidden_layers"
     heads_field: str = "num_attention_heads"
     hidden_field: str = "hidden_size"
     intermediate_field: str = "intermediate_size"
+    repeats_field: str | None = None
+    adapt: "Callable[[Family, Mapping[str, Any]], Family] | None" = None

@@ -1,6 +1,6 @@
 """DistilBERT: BERT without token types and pooler, with names of its own."""
 
-from prunecli.encoders.base import Family, ModelType, Sublayer
+from prunecli.encoders.base import AttentionCore, Family, ModelType, Sublayer
 
 FAMILY = Family(
     model_types=(
@@ -12,6 +12,7 @@ FAMILY = Family(
         output="attention.out_lin",
     ),
     ffn=Sublayer(inputs=("ffn.lin1",), output="ffn.lin2"),
+    core=AttentionCore("attention", head_count="n_heads", width="dim", can_go=False),
     layers_field="n_layers",
     heads_field="n_heads",
     hidden_field="dim",

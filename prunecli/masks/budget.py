@@ -63,7 +63,8 @@ def layer_shapes(encoder: Encoder, masks: MaskSet) -> list[LayerShapes]:
 
 def encoder_flops(encoder: Encoder, masks: MaskSet, tokens: int) -> int:
     """Count the operations of all layers for one sequence of `tokens` tokens."""
-    return sum(layer.flops(tokens, encoder.head_size) for layer in layer_shapes(encoder, masks))
+    once = sum(layer.flops(tokens, encoder.head_size) for layer in layer_shapes(encoder, masks))
+    return once * encoder.repeats
 
 
 def layer_parameters(encoder: Encoder, masks: MaskSet) -> int:

@@ -60,7 +60,7 @@ def touches(encoder: Encoder, group: str, layer: int) -> list[Touch]:
     attention, ffn = encoder.family.attention, encoder.family.ffn
 
     def touch(name: str, dim: Literal[0, 1], width: int, blocks: int, gated: bool) -> Touch:
-        return Touch(group, layer, encoder.linear(layer, name), dim, width, blocks, gated)
+        return Touch(group, layer, encoder.module(layer, name), dim, width, blocks, gated)
 
     if group == "head":
         size = encoder.head_size
@@ -84,4 +84,4 @@ def linear_shapes(encoder: Encoder, layer: int) -> dict[str, tuple[int, int]]:
     shapes[attention.output] = (encoder.hidden, heads)
     shapes |= {name: (ffn.blocks * encoder.intermediate, encoder.hidden) for name in ffn.inputs}
     shapes[ffn.output] = (encoder.hidden, encoder.intermediate)
-    return {encoder.linear(layer, name): shape for name, shape in shapes.items()}
+    return {encoder.module(layer, name): shape for name, shape in shapes.items()}

@@ -17,14 +17,29 @@ class PrunedBertConfig(BertConfig):
     pruned_linears: [out_features, in_features] of each smaller linear, by its name in the bare encoder.
     gathered_inputs: linears that read only the input features in their buffer `input_index`.
     scattered_outputs: linears that write only the output features in their buffer `output_index`.
+    module_attributes: attributes of modules that count heads, by module and name.
+    kept_heads: heads that are left, by attention modules that get an argument with an entry a head.
+    without_heads: attention modules that have no head left.
     """
 
     model_type = "pruned_bert"
 
-    def __init__(self, pruned_linears=None, gathered_inputs=None, scattered_outputs=None, **kwargs):
+    def __init__(
+        self,
+        pruned_linears=None,
+        gathered_inputs=None,
+        scattered_outputs=None,
+        module_attributes=None,
+        kept_heads=None,
+        without_heads=None,
+        **kwargs,
+    ):
         self.pruned_linears = pruned_linears or {}
         self.gathered_inputs = gathered_inputs or []
         self.scattered_outputs = scattered_outputs or []
+        self.module_attributes = module_attributes or {}
+        self.kept_heads = kept_heads or {}
+        self.without_heads = without_heads or []
         super().__init__(**kwargs)
 
 
@@ -53,14 +68,45 @@ class ScatteredLinear(nn.Linear):
         return everything.index_copy(-1, self.output_index, kept)
 
 
-def resize_linears(encoder, config):
-    """Replace the linears that the config names by ones of the stated shape."""
+class NoHeads(nn.Module):
+    """Stands in for an attention that has no head left: [..., all] -> [..., 0]."""
+
+    def forward(self, hidden_states, *args, **kwargs):
+        return hidden_states[..., :0], None
+
+
+class SelectHeads:
+    """A pre-hook that picks the kept heads from an argument [batch, heads, ...]."""
+
+    def __init__(self, name, position, heads):
+        self.name, self.position, self.heads = name, position, heads
+
+    def __call__(self, module, args, kwargs):
+        if self.name in kwargs:
+            kwargs = {**kwargs, self.name: kwargs[self.name][:, self.heads]}
+        elif len(args) > self.position and args[self.position] is not None:
+            args = (*args[: self.position], args[self.position][:, self.heads], *args[self.position + 1 :])
+        return args, kwargs
+
+
+def resize(encoder, config):
+    """Cut a stock encoder to the sizes that the config states."""
+    for name in config.without_heads:
+        parent_name, _, child = name.rpartition(".")
+        setattr(encoder.get_submodule(parent_name), child, NoHeads())
+    for name, attributes in config.module_attributes.items():
+        for attribute, value in attributes.items():
+            setattr(encoder.get_submodule(name), attribute, value)
+    for name, (argument, position, heads) in config.kept_heads.items():
+        hook = SelectHeads(argument, position, heads)
+        encoder.get_submodule(name).register_forward_pre_hook(hook, with_kwargs=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch warns of linears without inputs: empty layers
-        _resize_linears(encoder, config)
+        resize_linears(encoder, config)
 
 
-def _resize_linears(encoder, config):
+def resize_linears(encoder, config):
+    """Replace the linears that the config names by ones of the stated shape."""
     for name, (out_features, in_features) in config.pruned_linears.items():
         parent_name, _, child = name.rpartition(".")
         parent = encoder.get_submodule(parent_name)
@@ -82,5 +128,5 @@ class PrunedBertForSequenceClassification(BertForSequenceClassification):
 
     def __init__(self, config):
         super().__init__(config)
-        resize_linears(self.base_model, config)
+        resize(self.base_model, config)
         self.post_init()

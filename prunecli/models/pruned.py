@@ -61,13 +61,8 @@ def render(encoder: Encoder, head: str) -> str:
     """Return the text of the modeling file for a family and a head."""
     stem, model_type = encoder.model_type.stem, encoder.model_type.name
     text = resources.files("prunecli.models").joinpath(FILE).read_text(encoding="utf-8")
-    imports = sorted((f"{stem}Config", f"{stem}{head}"))
-    text = text.replace(
-        "from transformers import BertConfig, BertForSequenceClassification",
-        f"from transformers import {', '.join(imports)}",
-    )
-    text = re.sub(r"BertForSequenceClassification\b", stem + head, text)
-    text = re.sub(r"BertConfig\b", f"{stem}Config", text)
+    text = re.sub(r"\b(Pruned)?BertForSequenceClassification\b", rf"\g<1>{stem}{head}", text)
+    text = re.sub(r"\b(Pruned)?BertConfig\b", rf"\g<1>{stem}Config", text)
     return text.replace('"pruned_bert"', f'"{PREFIX}{model_type}"')
 
 

@@ -98,7 +98,7 @@ def _train(folder: Path) -> tuple[bool, str]:
 
     config = TrainMasksConfig(
         model="demo", task="demo", out=folder / "run", learn_masks=("head", "ffn_int"), num_epochs=2, lr=3e-4,
-        masks_lr=0.05, gumbel_temp_start=1.0, max_length=64, device="cpu", overwrite=True,
+        masks_lr=0.05, mask_init="open", gumbel_temp_start=1.0, max_length=64, device="cpu", overwrite=True,
     )  # fmt: skip
     result = train_masks.run(config, lambda label, done, total: None)
     dense, masked = (result.dense or {}).get("accuracy", 0.0), result.masked["accuracy"]

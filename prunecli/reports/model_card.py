@@ -150,4 +150,4 @@ def _layer_row(encoder: Encoder, linears: dict[str, list[int]], layer: int) -> l
     shapes = {name: linears.get(name, shape) for name, shape in linear_shapes(encoder, layer).items()}
     attention, ffn = encoder.family.attention, encoder.family.ffn
     names = (attention.inputs[0], attention.output, ffn.inputs[0], ffn.output)
-    return [" x ".join(map(str, shapes[encoder.linear(layer, name)])) for name in names]
+    return [" x ".join(map(str, shapes[encoder.module(layer, name)])) for name in names]

@@ -3,6 +3,7 @@
 A plan is made from `config.json`, safetensors headers and masks alone.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,10 @@ from prunecli.checkpoints.safetensors_file import FLOATS, Declared, TensorEntry
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError, MaskError
 from prunecli.masks import MaskSet
-from prunecli.masks.units import COLUMNS, ROWS, Touch, linear_shapes, touches
+from prunecli.masks.budget import layer_shapes
+from prunecli.masks.units import ROWS, Touch, linear_shapes, touches
+
+INDEX_NAMES = {"ffn_in": ".input_index", "ffn_out": ".output_index"}
 
 Indices = npt.NDArray[np.intp]
 
@@ -48,15 +52,17 @@ class CutPlan:
     """The whole cut.
 
     Attributes:
-        cuts: One entry a tensor of the source.
+        cuts: One entry a tensor that is left.
         indices: New index tensors by name: which features a linear gathers or scatters.
-        changes: What `config.json` gets: `pruned_linears`, `gathered_inputs`, `scattered_outputs`.
+        parameters_before: Parameters of the source.
+        changes: What `config.json` gets: `pruned_linears` and so on, as `modeling_pruned.py` explains.
         native: Config changes that say the same in the stock class's own words; None where it cannot.
         native_reason: Why it cannot.
     """
 
     cuts: list[TensorCut]
     indices: dict[str, Indices]
+    parameters_before: int
     changes: dict[str, Any]
     native: dict[str, int] | None
     native_reason: str
@@ -70,9 +76,8 @@ class CutPlan:
     @property
     def parameters(self) -> tuple[int, int]:
         """Return the parameters of the checkpoint before and after."""
-        floats = [cut for cut in self.cuts if cut.entry.dtype in FLOATS]
-        before = sum(cut.entry.elements for cut in floats)
-        return before, sum(int(np.prod(cut.declared.shape)) for cut in floats)
+        after = sum(math.prod(cut.declared.shape) for cut in self.cuts if cut.entry.dtype in FLOATS)
+        return self.parameters_before, after
 
 
 def encoder_prefix(checkpoint: Checkpoint, encoder: Encoder) -> str:
@@ -122,13 +127,7 @@ def plan_cut(checkpoint: Checkpoint, encoder: Encoder, masks: MaskSet) -> CutPla
     prefix = encoder_prefix(checkpoint, encoder)
     cuts = {name: TensorCut(entry) for name, entry in checkpoint.tensors.items()}
     indices: dict[str, Indices] = {}
-    shapes = {
-        name: list(shape)
-        for layer in range(encoder.layers)
-        for name, shape in linear_shapes(encoder, layer).items()
-    }
-    dense = {name: list(shape) for name, shape in shapes.items()}
-    gathered, scattered = [], []
+    sides: dict[str, list[str]] = {"ffn_in": [], "ffn_out": []}  # linears that gather, linears that scatter
     for group in masks.masks:
         for layer in range(encoder.layers):
             kept = masks.kept(group, layer, encoder)
@@ -136,21 +135,52 @@ def plan_cut(checkpoint: Checkpoint, encoder: Encoder, masks: MaskSet) -> CutPla
             for touch in touches(encoder, group, layer):
                 index, scale = _spread(touch, kept, values, len(masks.masks[group][layer]))
                 _apply(cuts, prefix + touch.linear, touch, index, scale)
-                full = shapes[touch.linear][touch.dim]
-                shapes[touch.linear][touch.dim] = len(index)
-                if len(index) < full and group == "ffn_in":
-                    gathered.append(touch.linear)
-                    indices[f"{prefix}{touch.linear}.input_index"] = index
-                if len(index) < full and group == "ffn_out":
-                    scattered.append(touch.linear)
-                    indices[f"{prefix}{touch.linear}.output_index"] = index
+                if group in sides and len(kept) < encoder.hidden:
+                    sides[group].append(touch.linear)
+                    indices[prefix + touch.linear + INDEX_NAMES[group]] = index
     changes = {
-        "pruned_linears": {name: shape for name, shape in shapes.items() if shape != dense[name]},
-        "gathered_inputs": gathered,
-        "scattered_outputs": scattered,
+        **_resized(encoder, masks),
+        "gathered_inputs": sides["ffn_in"],
+        "scattered_outputs": sides["ffn_out"],
     }
+    for name in changes["without_heads"]:
+        cuts = {tensor: cut for tensor, cut in cuts.items() if not tensor.startswith(f"{prefix}{name}.")}
+        gone = {linear for linear in changes["pruned_linears"] if linear.startswith(f"{name}.")}
+        changes["pruned_linears"] = {
+            linear: shape for linear, shape in changes["pruned_linears"].items() if linear not in gone
+        }
     native, reason = _native(encoder, masks)
-    return CutPlan(list(cuts.values()), indices, changes, native, reason)
+    before = sum(entry.elements for entry in checkpoint.tensors.values() if entry.dtype in FLOATS)
+    return CutPlan(list(cuts.values()), indices, before, changes, native, reason)
+
+
+def _resized(encoder: Encoder, masks: MaskSet) -> dict[str, Any]:
+    """Return what the shipped class has to know: shapes of linears, and what else counts heads."""
+    core = encoder.family.core
+    linears: dict[str, list[int]] = {}
+    attributes: dict[str, dict[str, int]] = {}
+    selected: dict[str, list[Any]] = {}
+    empty: list[str] = []
+    for layer, shapes in enumerate(layer_shapes(encoder, masks)):
+        dense = linear_shapes(encoder, layer)
+        linears |= {name: list(shape) for name, shape in shapes.linears.items() if shape != dense[name]}
+        if core is None or shapes.heads == encoder.heads:
+            continue
+        name = encoder.module(layer, core.name)
+        if core.can_go and shapes.heads == 0:
+            empty.append(name)
+            continue
+        attributes[name] = {core.head_count: shapes.heads}
+        if core.width:
+            attributes[name][core.width] = shapes.heads * encoder.head_size
+        if core.per_head is not None:
+            selected[name] = [*core.per_head, masks.kept("head", layer, encoder).tolist()]
+    return {
+        "pruned_linears": linears,
+        "module_attributes": attributes,
+        "kept_heads": selected,
+        "without_heads": empty,
+    }
 
 
 def _spread(
@@ -203,6 +233,3 @@ def _native(encoder: Encoder, masks: MaskSet) -> tuple[dict[str, int] | None, st
     if widths == {0}:
         return None, "no neurons are left, which a stock config cannot say"
     return {encoder.family.intermediate_field: widths.pop()}, ""
-
-
-__all__ = ["COLUMNS", "CutPlan", "TensorCut", "encoder_prefix", "plan_cut"]
