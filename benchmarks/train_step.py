@@ -63,7 +63,7 @@ class Subject:
 
     def __init__(
         self, model: PreTrainedModel, arguments: TrainingArguments, learned: str | None, placement: str
-    ):
+    ) -> None:
         self.model, self.on_activation = copy.deepcopy(model), PLACEMENTS[placement]
         if learned is None:
             self.trainer = Trainer(self.model, arguments)

@@ -18,8 +18,8 @@ from prunecli.config import ApplyMasksConfig
 from prunecli.encoders import Encoder, ModelType, for_config, supported_model_types
 from prunecli.masks import MaskSet, formats
 from prunecli.masks.units import mask_shape
-from prunecli.models.loading import encoder_of, load_model, model_class
-from prunecli.models.pruned import head_of, is_pruned
+from prunecli.models.loading import load_model, model_class
+from prunecli.models.pruned import encoder_of, head_of, is_pruned
 from prunecli.operations import apply_masks
 
 MODEL_TYPES = supported_model_types()

@@ -14,7 +14,8 @@ from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.inference import kinds
 from prunecli.inference.kinds.base import Kind
 from prunecli.models import pruned
-from prunecli.models.loading import encoder_of, is_ours, load_model, load_tokenizer, longest_input
+from prunecli.models.loading import is_ours, load_model, load_tokenizer, longest_input
+from prunecli.models.pruned import encoder_of
 
 log = logging.getLogger(__name__)
 

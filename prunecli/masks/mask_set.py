@@ -41,6 +41,13 @@ class MaskSet:
         """Return the indices of the layer's kept units, ascending."""
         return np.flatnonzero(self.of(group, encoder)[layer])
 
+    def after(self, earlier: "MaskSet") -> "MaskSet":
+        """Return what is left when these masks follow earlier ones on the same model."""
+        masks = {**earlier.masks, **self.masks}
+        for group in earlier.masks.keys() & self.masks.keys():
+            masks[group] = earlier.masks[group] * self.masks[group]
+        return MaskSet(masks, self.logits, {**earlier.provenance, **self.provenance})
+
     def density(self, group: str) -> float:
         """Return the kept share of a group's units."""
         return float(np.count_nonzero(self.masks[group]) / self.masks[group].size)

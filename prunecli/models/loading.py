@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import Checkpoint
-from prunecli.encoders import Encoder, for_config
+from prunecli.encoders import Encoder
 from prunecli.errors import InputError
 from prunecli.models import pruned
 
@@ -37,15 +37,9 @@ class Loaded:
     new: tuple[str, ...]
 
 
-def encoder_of(checkpoint: Checkpoint) -> Encoder:
-    """Return the family's table and sizes for a stock or pruned checkpoint."""
-    config = checkpoint.config
-    return for_config(pruned.stock_config(config) if pruned.is_pruned(config) else config)
-
-
 def is_ours(checkpoint: Checkpoint) -> bool:
     """Say whether a pruned folder's modeling file is byte for byte what prunecli renders."""
-    encoder = encoder_of(checkpoint)
+    encoder = pruned.encoder_of(checkpoint)
     file = checkpoint.path / pruned.FILE
     expected = pruned.render(encoder, pruned.head_of(checkpoint.architecture, encoder))
     return file.is_file() and file.read_bytes() == expected.encode()
@@ -78,7 +72,7 @@ def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) 
         InputError: A tensor does not fit the config, or holds NaN or infinite values.
         UnsupportedModelError: The family or the head has no table.
     """
-    encoder = encoder_of(checkpoint)
+    encoder = pruned.encoder_of(checkpoint)
     head = head or pruned.head_of(checkpoint.architecture, encoder)
     cls = model_class(encoder, head, pruned.is_pruned(checkpoint.config))
     model, missing = _from_pretrained(cls, checkpoint, changes)
@@ -143,7 +137,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
         )
     settings = checkpoint.path / "tokenizer_config.json"
     name = strict_json.read_object(settings).get("tokenizer_class") if settings.is_file() else None
-    cls = getattr(transformers, str(name or encoder_of(checkpoint).model_type.tokenizer), None)
+    cls = getattr(transformers, str(name or pruned.encoder_of(checkpoint).model_type.tokenizer), None)
     if not (isinstance(cls, type) and issubclass(cls, PreTrainedTokenizerBase)):
         raise InputError(f"{settings}: tokenizer_class {name!r} is none of transformers'")
     try:

@@ -9,12 +9,17 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from prunecli.encoders import Encoder
+from prunecli.checkpoints.folder import Checkpoint
+from prunecli.encoders import Encoder, for_config
 from prunecli.errors import UnsupportedModelError
 
 MODULE = "modeling_pruned"
 FILE = f"{MODULE}.py"
 PREFIX = "pruned_"
+# What the shipped config has besides the stock one's keys.
+CUT_KEYS = (
+    "pruned_linears", "gathered_inputs", "scattered_outputs", "module_attributes", "kept_heads", "without_heads",
+)  # fmt: skip
 
 # What a class name ends with -> the auto class that loads it.
 AUTO_CLASSES = {
@@ -33,8 +38,20 @@ def is_pruned(config: Mapping[str, Any]) -> bool:
 
 
 def stock_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a pruned config with the stock `model_type`: what the family's table is looked up by."""
-    return {**config, "model_type": str(config["model_type"]).removeprefix(PREFIX)}
+    """Return a config without any word of a cut: what the family's table is looked up by, and its sizes."""
+    stock = {key: value for key, value in config.items() if key not in (*CUT_KEYS, "pruned_heads")}
+    if is_pruned(config):
+        stock.pop("auto_map", None)
+        stock["model_type"] = str(config["model_type"]).removeprefix(PREFIX)
+        stock["architectures"] = [
+            str(name).removeprefix("Pruned") for name in config.get("architectures") or []
+        ]
+    return stock
+
+
+def encoder_of(checkpoint: Checkpoint) -> Encoder:
+    """Return the family's table and the dense sizes for a stock or pruned checkpoint."""
+    return for_config(stock_config(checkpoint.config))
 
 
 def head_of(architecture: str | None, encoder: Encoder) -> str:
@@ -73,7 +90,7 @@ def shipped_config(
     stem = encoder.model_type.stem
     names = {"AutoConfig": f"Pruned{stem}Config", AUTO_CLASSES[head]: f"Pruned{stem}{head}"}
     return {
-        **config,
+        **stock_config(config),
         "model_type": PREFIX + encoder.model_type.name,
         "architectures": [f"Pruned{stem}{head}"],
         "auto_map": {auto: f"{MODULE}.{name}" for auto, name in names.items()},

@@ -11,12 +11,15 @@ from prunecli.checkpoints.safetensors_file import write
 from prunecli.checkpoints.strict_json import write_json
 from prunecli.checkpoints.tokenizer_files import write_tokenizer
 from prunecli.config import ApplyMasksConfig
-from prunecli.encoders import Encoder, for_config
-from prunecli.errors import InputError, MaskError, UnsupportedModelError
+from prunecli.encoders import Encoder
+from prunecli.errors import InputError, MaskError
 from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops, layer_shapes
+from prunecli.masks.formats import FILE as MASKS
+from prunecli.masks.formats import safetensors_masks
 from prunecli.models import pruned
 from prunecli.reports import model_card, run_record
+from prunecli.shrink.already import already_cut
 from prunecli.shrink.plan import CutPlan, plan_cut
 from prunecli.shrink.slicing import cut_bytes
 
@@ -38,7 +41,7 @@ class ApplyMasksResult:
         flops: Encoder FLOPs of one example, before and after.
         parameters: Parameters of the checkpoint, before and after.
         bytes: Bytes of the weights, before and after.
-        files: Bytes of each file to write, known before writing only for the weights.
+        files: Names of the files to write.
         written: Whether the folder was written.
     """
 
@@ -67,26 +70,19 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
     if config.out is not None:
         check_target(config.out, config.overwrite)
     checkpoint = read_checkpoint(model_of(config.source))
-    encoder = _encoder(checkpoint)
+    encoder = pruned.encoder_of(checkpoint)
+    pruned.head_of(checkpoint.architecture, encoder)
+    already = already_cut(checkpoint, encoder)
     masks = _masks(config, checkpoint, encoder)
-    plan = plan_cut(checkpoint, encoder, masks)
+    total = masks.after(already)
+    total.check(encoder, str(checkpoint.path))
+    plan = plan_cut(checkpoint, encoder, masks, already)
     native = _native(config, plan)
-    result = _result(config, checkpoint, encoder, masks, plan, native)
+    result = _result(config, checkpoint, encoder, already, total, plan, native)
     if not config.dry_run and config.out is not None:
         with staged_folder(config.out, config.overwrite) as folder:
-            _write(folder, config, checkpoint, encoder, plan, result)
+            _write(folder, config, checkpoint, encoder, total, plan, result)
     return result
-
-
-def _encoder(checkpoint: Checkpoint) -> Encoder:
-    if pruned.is_pruned(checkpoint.config):
-        raise UnsupportedModelError(
-            f"{checkpoint.path} is already cut",
-            "apply masks to the dense checkpoint: a run folder keeps it in model/",
-        )
-    encoder = for_config(checkpoint.config)
-    pruned.head_of(checkpoint.architecture, encoder)
-    return encoder
 
 
 def _masks(config: ApplyMasksConfig, checkpoint: Checkpoint, encoder: Encoder) -> MaskSet:
@@ -113,17 +109,19 @@ def _result(
     config: ApplyMasksConfig,
     checkpoint: Checkpoint,
     encoder: Encoder,
-    masks: MaskSet,
+    already: MaskSet,
+    total: MaskSet,
     plan: CutPlan,
     native: bool,
 ) -> ApplyMasksResult:
-    layers = layer_shapes(encoder, masks)
+    layers = layer_shapes(encoder, total)
     tokens = read_result(config.source).get("tokens", TOKENS) if is_run(config.source) else TOKENS
     names = [
         "config.json",
         WEIGHTS,
         RECORD,
         CARD,
+        MASKS,
         *(path.name for path in checkpoint.tokenizer_files),
     ]
     return ApplyMasksResult(
@@ -134,7 +132,7 @@ def _result(
         heads=[layer.heads for layer in layers],
         neurons=[layer.neurons for layer in layers],
         tokens=tokens,
-        flops=(encoder_flops(encoder, MaskSet({}), tokens), encoder_flops(encoder, masks, tokens)),
+        flops=(encoder_flops(encoder, already, tokens), encoder_flops(encoder, total, tokens)),
         parameters=plan.parameters,
         bytes=(
             sum(entry.size for entry in checkpoint.tensors.values()),
@@ -150,11 +148,12 @@ def _write(
     config: ApplyMasksConfig,
     checkpoint: Checkpoint,
     encoder: Encoder,
+    total: MaskSet,
     plan: CutPlan,
     result: ApplyMasksResult,
 ) -> None:
     if result.native:
-        written_config = {**checkpoint.config, **(plan.native or {})}
+        written_config = {**pruned.stock_config(checkpoint.config), **(plan.native or {})}
     else:
         head = pruned.head_of(checkpoint.architecture, encoder)
         written_config = pruned.shipped_config(checkpoint.config, encoder, head, plan.changes)
@@ -162,6 +161,7 @@ def _write(
     write_json(folder / "config.json", written_config)
     with (folder / WEIGHTS).open("wb") as file:
         write(file, plan.declared, cut_bytes(plan), {"format": "pt"})
+    safetensors_masks.write(total, folder)
     write_tokenizer(checkpoint, encoder, folder)
     for path in checkpoint.carried_files:
         shutil.copyfile(path, folder / path.name)

@@ -22,7 +22,8 @@ from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.units import mask_shape
 from prunecli.models import pruned
-from prunecli.models.loading import Loaded, encoder_of, load_model, load_tokenizer, longest_input
+from prunecli.models.loading import Loaded, load_model, load_tokenizer, longest_input
+from prunecli.models.pruned import encoder_of
 from prunecli.reports import html, run_record
 from prunecli.tasks import Task, TaskData, load_task
 from prunecli.training.arguments import check_machine, gate_schedule, steps_an_epoch, training_arguments
@@ -131,6 +132,11 @@ def _inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
         raise UnsupportedModelError(
             f"{checkpoint.path} is already cut",
             "learn masks on the dense checkpoint: a run folder keeps it in model/",
+        )
+    if checkpoint.config.get("pruned_heads"):
+        raise UnsupportedModelError(
+            f"{checkpoint.path} was pruned with transformers 4 (pruned_heads in config.json)",
+            "learn masks on the dense checkpoint",
         )
     data = load_task(
         config.task,

@@ -10,7 +10,8 @@ from prunecli.config import VerifyConfig
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
 from prunecli.models import pruned
-from prunecli.models.loading import encoder_of, is_ours
+from prunecli.models.loading import is_ours
+from prunecli.models.pruned import encoder_of
 from prunecli.verification import live, parity, static
 from prunecli.verification.base import Finding
 from prunecli.verification.isolated import ask_child

@@ -80,7 +80,7 @@ class CutPlan:
         return self.parameters_before, after
 
 
-def encoder_prefix(checkpoint: Checkpoint, encoder: Encoder) -> str:
+def encoder_prefix(checkpoint: Checkpoint, encoder: Encoder, already: MaskSet) -> str:
     """Find what the encoder's tensors begin with: `bert.` inside a model with a head, else nothing.
 
     Raises:
@@ -88,8 +88,9 @@ def encoder_prefix(checkpoint: Checkpoint, encoder: Encoder) -> str:
     """
     shapes = {
         name: shape
-        for layer in range(encoder.layers)
-        for name, shape in linear_shapes(encoder, layer).items()
+        for layer in layer_shapes(encoder, already)
+        for name, shape in layer.linears.items()
+        if layer.heads or not _goes_with_heads(encoder, name)
     }
     first = next(iter(shapes))
     prefixes = (f"{encoder.model_type.prefix}.", "")
@@ -112,58 +113,68 @@ def encoder_prefix(checkpoint: Checkpoint, encoder: Encoder) -> str:
     return prefix
 
 
-def plan_cut(checkpoint: Checkpoint, encoder: Encoder, masks: MaskSet) -> CutPlan:
+def plan_cut(checkpoint: Checkpoint, encoder: Encoder, masks: MaskSet, already: MaskSet) -> CutPlan:
     """Work out every tensor's new shape.
 
     Args:
         checkpoint: The source, by its headers.
-        encoder: Its table and sizes.
-        masks: What stays; they must have passed `MaskSet.check`.
+        encoder: Its table and the sizes of the dense model.
+        masks: What stays, in the numbering of the dense model; they must have passed `MaskSet.check`.
+        already: What the source has lost before.
 
     Raises:
         InputError: The checkpoint lacks a tensor that its config implies.
         MaskError: A gate other than 0 and 1 meets a tensor that is not of floats.
     """
-    prefix = encoder_prefix(checkpoint, encoder)
-    cuts = {name: TensorCut(entry) for name, entry in checkpoint.tensors.items()}
-    indices: dict[str, Indices] = {}
-    sides: dict[str, list[str]] = {"ffn_in": [], "ffn_out": []}  # linears that gather, linears that scatter
-    for group in masks.masks:
-        for layer in range(encoder.layers):
-            kept = masks.kept(group, layer, encoder)
-            values = masks.masks[group][layer][kept]
-            for touch in touches(encoder, group, layer):
-                index, scale = _spread(touch, kept, values, len(masks.masks[group][layer]))
-                _apply(cuts, prefix + touch.linear, touch, index, scale)
-                if group in sides and len(kept) < encoder.hidden:
-                    sides[group].append(touch.linear)
-                    indices[prefix + touch.linear + INDEX_NAMES[group]] = index
-    changes = {
-        **_resized(encoder, masks),
-        "gathered_inputs": sides["ffn_in"],
-        "scattered_outputs": sides["ffn_out"],
+    prefix = encoder_prefix(checkpoint, encoder, already)
+    total = masks.after(already)
+    cuts = {
+        name: TensorCut(entry)
+        for name, entry in checkpoint.tensors.items()
+        if not name.endswith(tuple(INDEX_NAMES.values()))
     }
-    for name in changes["without_heads"]:
-        cuts = {tensor: cut for tensor, cut in cuts.items() if not tensor.startswith(f"{prefix}{name}.")}
-        gone = {linear for linear in changes["pruned_linears"] if linear.startswith(f"{name}.")}
-        changes["pruned_linears"] = {
-            linear: shape for linear, shape in changes["pruned_linears"].items() if linear not in gone
-        }
-    native, reason = _native(encoder, masks)
+    indices: dict[str, Indices] = {}
+    for group in total.masks:
+        for layer in range(encoder.layers):
+            old, kept = already.kept(group, layer, encoder), total.kept(group, layer, encoder)
+            values = masks.of(group, encoder)[layer][kept]
+            for touch in touches(encoder, group, layer):
+                index, scale = _spread(touch, np.searchsorted(old, kept), values, len(old))
+                _apply(cuts, prefix + touch.linear, touch, index, scale)
+                if group in INDEX_NAMES and len(kept) < encoder.hidden:
+                    indices[prefix + touch.linear + INDEX_NAMES[group]] = kept
+    changes = _resized(encoder, total)
+    gone = tuple(f"{prefix}{name}." for name in changes["without_heads"])
+    cuts = {name: cut for name, cut in cuts.items() if not name.startswith(gone)}
+    native, reason = _native(encoder, total)
     before = sum(entry.elements for entry in checkpoint.tensors.values() if entry.dtype in FLOATS)
     return CutPlan(list(cuts.values()), indices, before, changes, native, reason)
+
+
+def _goes_with_heads(encoder: Encoder, name: str) -> bool:
+    """Say whether a linear stands in the attention module that a layer without heads does without."""
+    core = encoder.family.core
+    return core is not None and core.can_go and f".{core.name}." in f".{name}"
 
 
 def _resized(encoder: Encoder, masks: MaskSet) -> dict[str, Any]:
     """Return what the shipped class has to know: shapes of linears, and what else counts heads."""
     core = encoder.family.core
     linears: dict[str, list[int]] = {}
+    sides: dict[str, list[str]] = {"ffn_in": [], "ffn_out": []}  # linears that gather, linears that scatter
     attributes: dict[str, dict[str, int]] = {}
     selected: dict[str, list[Any]] = {}
     empty: list[str] = []
     for layer, shapes in enumerate(layer_shapes(encoder, masks)):
         dense = linear_shapes(encoder, layer)
-        linears |= {name: list(shape) for name, shape in shapes.linears.items() if shape != dense[name]}
+        linears |= {
+            name: list(shape)
+            for name, shape in shapes.linears.items()
+            if shape != dense[name] and (shapes.heads or not _goes_with_heads(encoder, name))
+        }
+        for group, names in sides.items():
+            if len(masks.kept(group, layer, encoder)) < encoder.hidden:
+                names += [touch.linear for touch in touches(encoder, group, layer)]
         if core is None or shapes.heads == encoder.heads:
             continue
         name = encoder.module(layer, core.name)
@@ -177,6 +188,8 @@ def _resized(encoder: Encoder, masks: MaskSet) -> dict[str, Any]:
             selected[name] = [*core.per_head, masks.kept("head", layer, encoder).tolist()]
     return {
         "pruned_linears": linears,
+        "gathered_inputs": sides["ffn_in"],
+        "scattered_outputs": sides["ffn_out"],
         "module_attributes": attributes,
         "kept_heads": selected,
         "without_heads": empty,

@@ -5,7 +5,7 @@ from typing import Any
 
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.errors import InputError
-from prunecli.models.loading import encoder_of
+from prunecli.models.pruned import encoder_of
 from prunecli.tasks import Task, TaskData
 
 

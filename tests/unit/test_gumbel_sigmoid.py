@@ -67,6 +67,12 @@ def test_samples_are_float32_under_autocast() -> None:
         assert METHOD.sample(logits.bfloat16(), 1.0).dtype == torch.float32
 
 
+def test_the_noise_is_drawn_in_float32_for_half_precision_logits() -> None:
+    gates = METHOD.sample(torch.zeros(DRAWS, dtype=torch.bfloat16), 1.0)
+    assert gates.unique().numel() > DRAWS / 2  # bfloat16 knows 256 values between 0.5 and 1 at most
+    assert gates.max() < 1
+
+
 def test_the_decision_is_the_likelier_side() -> None:
     assert METHOD.decide(torch.tensor([-3.0, -1e-6, 0.0, 1e-6, 3.0])).tolist() == [
         False,

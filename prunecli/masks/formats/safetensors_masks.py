@@ -1,0 +1,46 @@
+"""masks.safetensors: one tensor [layers, units] a group, and the logits that decided, where they are known.
+
+The names that Kwon et al. (2022) gave their masks are understood as well.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from prunecli.checkpoints.number_types import read_bits, to_floats
+from prunecli.checkpoints.safetensors_file import read_header, read_metadata
+from prunecli.errors import InputError
+from prunecli.masks.mask_set import Array, MaskSet
+from prunecli.masks.units import GROUPS
+
+FILE = "masks.safetensors"
+LOGITS = "logits."
+OTHER_NAMES = {"head_mask": "head", "neuron_mask": "ffn_int"}
+
+
+def read(path: Path) -> MaskSet:
+    """Read a file; masks of any number type become float32.
+
+    Raises:
+        InputError: The file is broken, or holds other tensors than masks.
+    """
+    masks: dict[str, Array] = {}
+    logits: dict[str, Array] = {}
+    for name, entry in read_header(path).items():
+        group = OTHER_NAMES.get(name, name).removeprefix(LOGITS)
+        if group not in GROUPS:
+            raise InputError(f"{path} is not a mask file: tensor {name!r}", f"groups are {', '.join(GROUPS)}")
+        values = to_floats(read_bits(entry), entry.dtype).astype(np.float32)
+        (logits if name.startswith(LOGITS) else masks)[group] = values
+    if not masks:
+        raise InputError(f"{path} holds no masks", f"a mask file holds tensors named {', '.join(GROUPS)}")
+    return MaskSet(masks, logits, read_metadata(path))
+
+
+def write(masks: MaskSet, folder: Path) -> None:
+    """Write a set with its logits and provenance."""
+    from safetensors.numpy import save_file
+
+    tensors = {**masks.masks, **{LOGITS + group: logits for group, logits in masks.logits.items()}}
+    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    save_file(contiguous, folder / FILE, metadata=dict(masks.provenance))

@@ -1,0 +1,148 @@
+"""Exit codes and streams through real processes: what a shell script and a CI job see."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prunecli.checkpoints.folder import RECORD, WEIGHTS, sha256
+from prunecli.errors import ExitCode
+from tests import tiny
+
+COMMAND = (sys.executable, "-m", "prunecli")
+ESCAPE = "\x1b"
+
+
+def run(*words: str, cwd: Path, code: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command line, or `python -c code` with the words as its arguments, away from any terminal."""
+    command = COMMAND if code is None else (sys.executable, "-c", code)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PRUNECLI_")}
+    done = subprocess.run(
+        [*command, *words], cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert ESCAPE not in done.stdout + done.stderr
+    assert "\r" not in done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a dense model, `masks.safetensors` for it, and both joined: `pruned`."""
+    folder = tmp_path_factory.mktemp("exit-codes")
+    dense = tiny.save_tiny(folder / "dense", "bert")
+    tiny.cut(dense, tiny.random_masks(tiny.sizes(dense), ("head", "ffn_int"), seed=0), folder / "pruned")
+    return folder
+
+
+def assert_one_error_and_hint(done: subprocess.CompletedProcess[str]) -> None:
+    """Check that a failure says what happened and how to mend it, in a line each, and nothing else."""
+    assert done.stdout == ""
+    assert [line.partition(": ")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
+
+
+def test_done_is_0_and_the_result_one_json_object(source: Path) -> None:
+    words = ("apply-masks", "dense", "--masks", "pruned-masks/masks.safetensors", "--dry-run", "--json")
+    done = run(*words, cwd=source)
+    assert done.returncode == ExitCode.DONE == 0
+    result = json.loads(done.stdout)
+    assert (result["schema_version"], result["verb"], result["written"]) == (1, "apply-masks", False)
+    assert done.stdout.count("\n") == 1
+
+
+def test_training_talks_on_stderr_only(tmp_path: Path) -> None:
+    sizes = ("--max-steps", "2", "--max-train-samples", "64", "--max-length", "64")
+    done = run("train-masks", "demo", "demo", *sizes, "--device", "cpu", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["verb"], result["steps"], result["metric"]) == ("train-masks", 2, "accuracy")
+    assert result["out"] == "runs/demo-demo"
+    assert (tmp_path / "runs" / "demo-demo" / "run.json").is_file()
+
+
+def test_a_verdict_of_no_is_1(source: Path, tmp_path: Path) -> None:
+    """Flip one bit of one weight, and mend the digest, so that only the comparison of outputs can tell."""
+    broken = shutil.copytree(source / "pruned", tmp_path / "pruned")
+    weights, record = broken / WEIGHTS, broken / RECORD
+    content = bytearray(weights.read_bytes())
+    content[-2] ^= 0b0100_0000  # the highest bit of the last weight's mantissa
+    weights.write_bytes(content)
+    noted = json.loads(record.read_text())
+    noted["sha256"][WEIGHTS] = sha256(weights)
+    record.write_text(json.dumps(noted))
+
+    against = ("--against", "dense", "--masks", "pruned-masks/masks.safetensors")
+    done = run("verify-automodel", str(broken), *against, "--json", cwd=source)
+    assert done.returncode == ExitCode.VERDICT_NO == 1, done.stderr
+    result = json.loads(done.stdout)
+    assert result["passed"] is False
+    assert [item["check"] for item in result["findings"] if item["status"] == "fail"] == ["parity"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("apply-masks", "nowhere", "--dry-run"),
+        ("apply-masks", "dense", "--masks", "pruned-masks"),
+        ("apply-masks", "dense", "--dry-run"),
+        ("apply-masks", "dense", "--masks", "pruned-masks", "--out", "pruned"),
+        ("apply-masks", "pruned", "--masks", "pruned-masks", "--dry-run"),
+        ("apply-masks", "dense", "--config", "unknown-key.yaml"),
+    ],
+)
+def test_bad_input_is_2_with_one_error_and_one_hint(words: tuple[str, ...], source: Path) -> None:
+    (source / "unknown-key.yaml").write_text("native-mode: auto\n")
+    done = run(*words, cwd=source)
+    assert done.returncode == ExitCode.BAD_INPUT == 2
+    assert_one_error_and_hint(done)
+
+
+@pytest.mark.parametrize("words", [("apply-maks",), ("apply-masks",), ("apply-masks", "x", "--dry-rum")])
+def test_bad_usage_is_2_and_leaves_stdout_alone(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = run(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "--help" in done.stderr or "-h" in done.stderr
+
+
+BROKEN = """
+import prunecli.operations.apply_masks as operation
+from prunecli.cli.app import main
+def run(config):
+    raise ZeroDivisionError("the moon is full")
+operation.run = run
+main()
+"""
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_an_internal_error_is_3_and_asks_for_a_report(debug: bool, tmp_path: Path) -> None:
+    code = f"import os; os.environ['PRUNECLI_DEBUG'] = '{int(debug)}'\n{BROKEN}"
+    done = run("apply-masks", "x", "--dry-run", cwd=tmp_path, code=code)
+    assert done.returncode == ExitCode.INTERNAL == 3
+    assert done.stderr.startswith("error: internal: ZeroDivisionError: the moon is full\nhint: ")
+    assert "prunecli self-test --report" in done.stderr
+    assert ("Traceback" in done.stderr) is debug
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_an_interrupt_is_130(tmp_path: Path) -> None:
+    """Interrupt the command while it waits for its config file, which is a pipe that nobody fills."""
+    pipe = tmp_path / "options.yaml"
+    os.mkfifo(pipe)
+    child = subprocess.Popen(
+        [*COMMAND, "apply-masks", "x", "--config", str(pipe)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with pipe.open("wb"):  # opens once the child has opened it for reading
+        child.send_signal(signal.SIGINT)
+        stdout, stderr = child.communicate(timeout=30)
+    assert child.returncode == ExitCode.INTERRUPTED == 130
+    assert stdout == b""
+    assert b"Traceback" not in stderr
