@@ -41,7 +41,10 @@ class TrainMasksConfig(VerbConfig):
         None
     )
     label_column: Annotated[str | None, Opt("Column with the label, for data of your own.")] = None
-    max_length: Annotated[int, Opt("Tokens an example is cut to.", minimum=8)] = 128
+    max_length: Annotated[
+        int | None,
+        Opt("Tokens an example is cut to. Default: 128, for SQuAD 384, or what the model takes.", minimum=8),
+    ] = None
     max_train_samples: Annotated[int | None, Opt("Train on the first N examples only.", minimum=1)] = None
 
     learn_masks: Annotated[tuple[Group, ...], Opt("What may go; repeat it for several groups.", MASKS)] = (

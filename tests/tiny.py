@@ -32,6 +32,22 @@ FIELDS = {
     "num_hidden_layers": LAYERS, "num_attention_heads": ATTENTION_HEADS, "hidden_size": HIDDEN,
     "intermediate_size": INTERMEDIATE,
 }  # fmt: skip
+SPECIAL = {
+    "BertTokenizer": ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+    "PreTrainedTokenizerFast": ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+    "DebertaV2Tokenizer": ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+    "AlbertTokenizer": ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"),
+    "MPNetTokenizer": ("<s>", "<pad>", "</s>", "[UNK]", "<mask>"),
+}
+OWN_FIELDS: dict[str, dict[str, Any]] = {
+    "albert": {"embedding_size": 16, "num_hidden_groups": LAYERS, "num_hidden_layers": 2 * LAYERS},
+    "deberta-v2": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_buckets": 8},
+    "electra": {"embedding_size": 16},
+    "modernbert": {
+        "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3,
+        "local_attention": 8,
+    },
+}  # fmt: skip
 WORDS = (
     "the",
     "a",
@@ -57,13 +73,12 @@ def row(model_type: str) -> ModelType:
 
 
 def tiny_config(model_type: str, **changes: Any) -> PreTrainedConfig:
-    """Return the config of a tiny model; DistilBERT has names of its own for the sizes."""
+    """Return the config of a tiny model; some families have names of their own for the sizes."""
     known = AutoConfig.for_model(model_type).to_dict()
-    sizes = {name: size for name, size in FIELDS.items() if name in known}
-    extra = {"embedding_size": 16} if "embedding_size" in known else {}
+    named = {name: size for name, size in FIELDS.items() if name in known}
     offset = 2 if known["pad_token_id"] == 1 else 0  # RoBERTa counts positions from the padding index + 1
-    entries = {"vocab_size": VOCABULARY, "max_position_embeddings": TOKENS + offset}
-    return AutoConfig.for_model(model_type, **{**entries, **sizes, **extra, **changes})
+    entries = {"vocab_size": VOCABULARY, "max_position_embeddings": TOKENS + offset, **named}
+    return AutoConfig.for_model(model_type, **{**entries, **OWN_FIELDS.get(model_type, {}), **changes})
 
 
 def tiny_model(model_type: str, head: str = CLASSIFICATION, seed: int = 0, **changes: Any) -> PreTrainedModel:
@@ -80,7 +95,8 @@ def randomise(model: nn.Module, seed: int) -> None:
     """Draw every parameter anew, wide enough that outputs vary from input to input."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
-        centre = 1.0 if "norm" in name.lower() and name.endswith("weight") else 0.0
+        *_, module, kind = name.split(".")
+        centre = 1.0 if "norm" in module.lower() and kind == "weight" else 0.0
         parameter.copy_(centre + 0.2 * torch.randn(parameter.shape, generator=generator))
 
 
@@ -88,26 +104,32 @@ def tiny_tokenizer(model_type: str) -> PreTrainedTokenizerBase:
     """Build the family's own kind of tokenizer, which knows `WORDS` and spells everything else."""
     name = row(model_type).tokenizer
     letters = [*string.ascii_lowercase, *string.digits, "."]
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    if name == "BertTokenizer":
-        tokens = [
-            "[PAD]",
-            "[UNK]",
-            "[CLS]",
-            "[SEP]",
-            "[MASK]",
-            *WORDS,
-            *letters,
-            *(f"##{c}" for c in letters),
-        ]
-        vocab: Any = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
-        return transformers.BertTokenizer(vocab=vocab, model_max_length=TOKENS)
-    if name == "RobertaTokenizer":
-        vocab = {token: number for number, token in enumerate([*special, "Ġ", *letters])}
-        return transformers.RobertaTokenizer(vocab=vocab, merges=[], model_max_length=TOKENS)
-    words = [f"▁{word}" for word in WORDS if len(word) > 1]
-    vocab = [(token, -float(number)) for number, token in enumerate([*special, *words, "▁", *letters])]
-    return getattr(transformers, name)(vocab=vocab, model_max_length=TOKENS)
+    special = SPECIAL.get(name, ("<s>", "<pad>", "</s>", "<unk>", "<mask>"))
+    if name == "RobertaTokenizer":  # pairs of letters are merged: none
+        spelled = _numbered([*special, "Ġ", *letters])
+        return transformers.RobertaTokenizer(vocab=spelled, merges=[], model_max_length=TOKENS)
+    if name in ("BertTokenizer", "MPNetTokenizer", "PreTrainedTokenizerFast"):  # word pieces
+        pieces = _numbered([*special, *WORDS, *letters, *(f"##{letter}" for letter in letters)])
+        cls = transformers.BertTokenizer if name == "PreTrainedTokenizerFast" else getattr(transformers, name)
+        tokenizer = cls(vocab=pieces, model_max_length=TOKENS)
+        return tokenizer if type(tokenizer).__name__ == name else _fast(tokenizer)
+    words = [f"▁{word}" for word in WORDS if len(word) > 1]  # unigrams with scores
+    scored = [(token, -float(number)) for number, token in enumerate([*special, *words, "▁", *letters])]
+    return getattr(transformers, name)(vocab=scored, model_max_length=TOKENS)
+
+
+def _numbered(tokens: list[str]) -> dict[str, int]:
+    return {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+
+
+def _fast(tokenizer: Any) -> PreTrainedTokenizerBase:
+    """Return a tokenizer that only its file describes, as ModernBERT has it."""
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend_tokenizer,
+        model_input_names=["input_ids", "attention_mask"],
+        model_max_length=TOKENS,
+        **tokenizer.special_tokens_map,
+    )
 
 
 def save_tiny(
@@ -131,6 +153,11 @@ def load(folder: Path, dtype: str = "float32", attention: str = "eager") -> PreT
         model = cls.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
     use_attention(model, attention)
     return model
+
+
+def attentions(model: PreTrainedModel) -> tuple[str, ...]:
+    """Return the ways in which a model can compute attention on a CPU."""
+    return ("eager", "sdpa") if type(model)._supports_sdpa else ("eager",)
 
 
 def use_attention(model: PreTrainedModel, attention: str) -> None:

@@ -32,6 +32,8 @@ class Output:
     """
 
     def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
+        self.first = os.environ.get("RANK", "0") == "0"  # under torchrun, one process speaks for all
+        quiet = quiet or not self.first
         self.as_json, self.quiet = as_json, quiet
         self.talk = Console(stderr=True)
         level = logging.ERROR if quiet else logging.INFO
@@ -43,6 +45,8 @@ class Output:
 
     def result(self, result: Any, quiet: str = "", verb: str = "") -> None:
         """Print a result dataclass as JSON, or the one value for a script; text was said by `table` and `line`."""
+        if not self.first:
+            return
         if self.as_json:
             print(json.dumps({"schema_version": SCHEMA_VERSION, "verb": verb, **plain(asdict(result))}))
         elif self.quiet and quiet:

@@ -167,7 +167,7 @@ def _write(
         shutil.copyfile(path, folder / path.name)
     record = run_record.record(config, result)
     run = read_record(config.source) if is_run(config.source) else None
-    card = model_card.render(checkpoint, encoder, plan.changes["pruned_linears"], record, run)
+    card = model_card.render(checkpoint, encoder, layer_shapes(encoder, total), record, run)
     (folder / CARD).write_text(card, encoding="utf-8")
     record["sha256"] = {path.name: sha256(path) for path in sorted(folder.iterdir())}
     write_json(folder / RECORD, record)

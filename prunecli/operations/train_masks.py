@@ -1,5 +1,6 @@
 """`train-masks`: learn which heads and neurons matter, and fine-tune along."""
 
+import copy
 import json
 import logging
 import shutil
@@ -26,7 +27,7 @@ from prunecli.models.loading import Loaded, load_model, load_tokenizer, longest_
 from prunecli.models.pruned import encoder_of
 from prunecli.reports import html, run_record
 from prunecli.tasks import Task, TaskData, load_task
-from prunecli.training.arguments import check_machine, gate_schedule, steps_an_epoch, training_arguments
+from prunecli.training.arguments import check_options, gate_schedule, steps_an_epoch, training_arguments
 from prunecli.training.callbacks import Progress, ReportProgress
 from prunecli.training.features import make_features
 from prunecli.training.gates import Gates, attach, weights_only
@@ -61,7 +62,7 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
         units={group: mask_shape(encoder, group)[1] for group in config.groups},
         layers=encoder.layers,
         steps=min(steps, config.max_steps or steps),
-        flops=encoder_flops(encoder, MaskSet({}), config.max_length),
+        flops=encoder_flops(encoder, MaskSet({}), config.max_length or data.task.usual_length),
     )
 
 
@@ -79,16 +80,16 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
         log.warning("%s is already complete", config.out_folder)
         return TrainMasksResult(**{**read_result(config.out_folder), "out": config.out_folder})
     method = methods.get(config.method)
-    check_machine(config)
+    check_options(config)
     checkpoint, data = _inputs(config)
     set_seed(config.seed)
     loaded = _load(checkpoint, data.task, config)
     tokenizer = load_tokenizer(checkpoint)
-    max_length = _max_length(config.max_length, loaded, tokenizer)
+    max_length = _max_length(config.max_length, data.task, loaded, tokenizer)
     features = make_features(data, tokenizer, max_length)
 
+    arguments = training_arguments(config, len(features.train))
     with work_folder(config) as (work, last):
-        arguments = training_arguments(config, work, len(features.train))
         common = {
             "train_dataset": features.train,
             "eval_dataset": features.validation,
@@ -98,7 +99,10 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
         }
         dense = None
         if not loaded.new:
-            dense = metrics_of(MaskTrainer(loaded.model, arguments, **common).evaluate(), data.task)
+            # A copy: accelerate takes a model that it has evaluated for prepared, and would train it without DDP.
+            dense = metrics_of(
+                MaskTrainer(copy.deepcopy(loaded.model), arguments, **common).evaluate(), data.task
+            )
         if config.freeze:
             for name, parameter in loaded.model.named_parameters():
                 parameter.requires_grad_(name in loaded.new)
@@ -161,11 +165,11 @@ def _load(checkpoint: Checkpoint, task: Task, config: TrainMasksConfig) -> Loade
     return loaded
 
 
-def _max_length(asked: int, loaded: Loaded, tokenizer: PreTrainedTokenizerBase) -> int:
-    allowed = min(longest_input(loaded.model, loaded.encoder), tokenizer.model_max_length)
-    if asked > allowed:
+def _max_length(asked: int | None, task: Task, loaded: Loaded, tokenizer: PreTrainedTokenizerBase) -> int:
+    allowed = min(longest_input(loaded.model, loaded.encoder), int(tokenizer.model_max_length))
+    if asked is not None and asked > allowed:
         log.warning("--max-length %d is more than the %d tokens that the model takes", asked, allowed)
-    return int(min(asked, allowed))
+    return min(asked or task.usual_length, allowed)
 
 
 def _check_outcome(config: TrainMasksConfig, loaded: Loaded, masks: MaskSet) -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from prunecli.checkpoints.folder import CARD, Checkpoint
 from prunecli.encoders import Encoder
-from prunecli.masks.units import linear_shapes
+from prunecli.masks.budget import LayerShapes
 from prunecli.models.pruned import AUTO_CLASSES, head_of
 from prunecli.tasks import tasks
 
@@ -34,14 +34,14 @@ Json = dict[str, Any]
 
 
 def render(
-    checkpoint: Checkpoint, encoder: Encoder, linears: dict[str, list[int]], record: Json, run: Json | None
+    checkpoint: Checkpoint, encoder: Encoder, layers: list[LayerShapes], record: Json, run: Json | None
 ) -> str:
     """Render the card.
 
     Args:
         checkpoint: The checkpoint that was cut; its own card's license is carried over.
-        encoder: Its table and sizes.
-        linears: [out, in] of each linear that got smaller, by module name.
+        encoder: Its table and the sizes of the dense model.
+        layers: What is left of each layer.
         record: What `prunecli.json` will hold.
         run: What `run.json` holds, where the checkpoint comes from a run.
     """
@@ -66,12 +66,11 @@ def render(
         encoder=encoder,
         head=head,
         auto_class=AUTO_CLASSES[head],
-        architecture=checkpoint.architecture,
         has_tokenizer=bool(checkpoint.tokenizer_files),
         is_pair=_is_pair(run),
         verify_command=_verify_command(record),
         is_regression=checkpoint.config.get("problem_type") == "regression",
-        layers=[_layer_row(encoder, linears, layer) for layer in range(encoder.layers)],
+        shapes=[_shapes(encoder, number, layer) for number, layer in enumerate(layers)],
     )
 
 
@@ -145,9 +144,8 @@ def _verify_command(record: Json) -> str:
     return shlex.join(words)
 
 
-def _layer_row(encoder: Encoder, linears: dict[str, list[int]], layer: int) -> list[str]:
+def _shapes(encoder: Encoder, number: int, layer: LayerShapes) -> list[str]:
     """Return the shapes of the linears around a layer's heads and around its neurons."""
-    shapes = {name: linears.get(name, shape) for name, shape in linear_shapes(encoder, layer).items()}
     attention, ffn = encoder.family.attention, encoder.family.ffn
     names = (attention.inputs[0], attention.output, ffn.inputs[0], ffn.output)
-    return [" x ".join(map(str, shapes[encoder.module(layer, name)])) for name in names]
+    return [" x ".join(map(str, layer.linears[encoder.module(number, name)])) for name in names]

@@ -62,6 +62,11 @@ class Task:
         return HEADS[self.kind]
 
     @property
+    def usual_length(self) -> int:
+        """Return the tokens that examples are cut to where nobody says otherwise."""
+        return 384 if self.kind == "question-answering" else 128
+
+    @property
     def label_columns(self) -> tuple[str, ...]:
         """Return the columns besides the texts that training needs."""
         return ("id", "answers") if self.kind == "question-answering" else (self.label_column,)

@@ -1,11 +1,11 @@
 """A run's options in the words of `transformers.TrainingArguments`."""
 
 import importlib.util
-from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
 
+from prunecli.checkpoints.atomic import partial_path
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import InputError
 from prunecli.training.callbacks import GateSchedule
@@ -15,29 +15,33 @@ SAVE_EVERY = 500  # steps between trainer checkpoints, at most; there is one aft
 WEIGHT_DECAY = 0.01
 
 
-def check_machine(config: TrainMasksConfig) -> None:
-    """Refuse a device or tracker that is not there, before anything is loaded.
+def check_options(config: TrainMasksConfig) -> None:
+    """Refuse, before anything is loaded, what cannot work: no epoch to learn in, no such device or tracker.
 
     Raises:
         InputError: It names the option.
     """
     if config.device in ("cuda", "mps") and not getattr(torch, config.device).is_available():
         raise InputError(f"--device {config.device}: this machine has none", "leave --device at auto")
+    if config.frozen_epochs >= config.num_epochs:
+        raise InputError(
+            f"--frozen-epochs {config.frozen_epochs} leaves none of --num-epochs {config.num_epochs} to learn masks in",
+            "raise --num-epochs",
+        )
     tracker = _tracker(config)
     if tracker != "none" and importlib.util.find_spec(tracker) is None:
         raise InputError(f"--report-to {tracker}: it is not installed", f"pip install {tracker}")
 
 
-def training_arguments(config: TrainMasksConfig, work: Path, rows: int) -> TrainingArguments:
-    """Return what the Trainer needs to know.
+def training_arguments(config: TrainMasksConfig, rows: int) -> TrainingArguments:
+    """Return what the Trainer needs to know; it also tells the processes of a distributed run apart.
 
     Args:
         config: The run's options.
-        work: Where trainer checkpoints go.
         rows: Training examples.
     """
     return TrainingArguments(
-        output_dir=str(work),
+        output_dir=str(partial_path(config.out_folder)),
         run_name=config.name or config.out_folder.name,
         report_to=[_tracker(config)],
         per_device_train_batch_size=config.batch_size,

@@ -4,6 +4,7 @@ A run grows in `OUT.partial` (trainer checkpoints, `config.json` with what was a
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from transformers.trainer_utils import get_last_checkpoint
+from accelerate import PartialState
 
 from prunecli.checkpoints.atomic import check_target, partial_path, publish
 from prunecli.checkpoints.run_folder import is_run
@@ -19,7 +20,10 @@ from prunecli.config import TrainMasksConfig
 from prunecli.errors import InputError, TargetExistsError
 from prunecli.fields import plain
 
+log = logging.getLogger(__name__)
+
 ASKED = "config.json"
+ENOUGH = 1_000_000  # bytes: a disk with less is what made a write fail
 FREE = (
     "resume",
     "overwrite",
@@ -64,19 +68,18 @@ def work_folder(config: TrainMasksConfig) -> Iterator[tuple[Path, str | None]]:
         InputError: The interrupted run was started with other options.
     """
     work = partial_path(config.out_folder)
-    asked = {name: value for name, value in plain(asdict(config)).items() if name not in FREE}
-    last = _last(work) if config.resume else None
-    if last is not None:
-        _check_same(work, asked)
-    else:
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        (work / ASKED).write_text(json.dumps(asked), encoding="utf-8")
+    with PartialState().main_process_first():  # the first process makes the folder, the others find it
+        last = _open(work, config)
     try:
         yield work, last
-    except BaseException:
+    except BaseException as error:
+        full = work.is_dir() and shutil.disk_usage(work).free < ENOUGH
         if _last(work) is None:
             shutil.rmtree(work, ignore_errors=True)
+        else:
+            log.warning("the run stopped; the same command with --resume goes on from %s", _last(work))
+        if full and isinstance(error, Exception):
+            raise InputError(f"no space left for {work}", "free some, then --resume") from error
         raise
 
 
@@ -88,13 +91,28 @@ def finish(work: Path, target: Path) -> None:
     publish(work, target)
 
 
+def _open(work: Path, config: TrainMasksConfig) -> str | None:
+    """Find the interrupted run's folder and last checkpoint, or make an empty folder."""
+    asked = {name: value for name, value in plain(asdict(config)).items() if name not in FREE}
+    last = _last(work) if config.resume or not PartialState().is_main_process else None
+    if last is not None:
+        _check_same(work, asked)
+    elif PartialState().is_main_process:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        (work / ASKED).write_text(json.dumps(asked), encoding="utf-8")
+    return last
+
+
 def _last(work: Path) -> str | None:
-    """Return the newest trainer checkpoint of a work folder."""
-    found: str | None = get_last_checkpoint(str(work)) if work.is_dir() else None  # type: ignore[no-untyped-call]
-    return found
+    """Return the newest whole trainer checkpoint; its state file is the last that the Trainer writes."""
+    whole = [path.parent for path in work.glob("checkpoint-*/trainer_state.json") if path.stat().st_size]
+    steps = {int(path.name.removeprefix("checkpoint-")): path for path in whole}
+    return str(steps[max(steps)]) if steps else None
 
 
 def _check_same(work: Path, asked: dict[str, Any]) -> None:
+    """Refuse to go on with other options than the run was started with."""
     before = json.loads((work / ASKED).read_text(encoding="utf-8"))
     changed = [name for name, value in asked.items() if before.get(name) != value]
     if changed:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from prunecli import errors
 from prunecli.checkpoints.folder import WEIGHTS, read_checkpoint
 from prunecli.errors import ExitCode, InputError, MaskError, OfflineError, PruneError, UnsupportedModelError
+from prunecli.masks import MaskSet
 from prunecli.models.loading import load_model
 from prunecli.shrink.plan import plan_cut
 from prunecli.tasks import load_task
@@ -38,7 +39,7 @@ def use(folder: Path) -> None:
     """Do with a checkpoint what every verb does: read it, load it, plan a cut."""
     checkpoint = read_checkpoint(folder)
     masks = tiny.random_masks(tiny.sizes(folder), ("head", "ffn_int"), seed=0)
-    plan_cut(checkpoint, tiny.sizes(folder), masks)
+    plan_cut(checkpoint, tiny.sizes(folder), masks, MaskSet({}))
     load_model(checkpoint)
 
 

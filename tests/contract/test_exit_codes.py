@@ -90,7 +90,7 @@ def test_a_verdict_of_no_is_1(source: Path, tmp_path: Path) -> None:
         ("apply-masks", "dense", "--masks", "pruned-masks"),
         ("apply-masks", "dense", "--dry-run"),
         ("apply-masks", "dense", "--masks", "pruned-masks", "--out", "pruned"),
-        ("apply-masks", "pruned", "--masks", "pruned-masks", "--dry-run"),
+        ("apply-masks", "dense", "--masks", "dense/config.json", "--dry-run"),
         ("apply-masks", "dense", "--config", "unknown-key.yaml"),
     ],
 )

@@ -23,7 +23,7 @@ COMMANDS = {
     "self-test --report": 0,
     "apply-masks run --dry-run": 0,
     "apply-masks run/model --masks run/masks.safetensors --dry-run --json": 0,
-    "apply-masks run --out written --overwrite -q": 0,
+    "apply-masks run/model --masks run/masks.safetensors --out written --overwrite -q": 0,
 }
 
 PROBE = """

@@ -139,6 +139,7 @@ def test_a_run_killed_outright_resumes_to_the_same_outcome(tmp_path: Path, run_f
 def test_resuming_with_other_options_is_refused(tmp_path: Path) -> None:
     work = tmp_path / "run.partial"
     (work / "checkpoint-4").mkdir(parents=True)
+    (work / "checkpoint-4" / "trainer_state.json").write_text("{}")
     (work / "config.json").write_text(json.dumps({"model": "demo", "task": "demo", "seed": 1}))
     with pytest.raises(InputError, match="was started with"):
         train_masks.run(TrainMasksConfig.of({**FAST, "out": tmp_path / "run", "resume": True}), silent)

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.config import ApplyMasksConfig
-from prunecli.errors import InputError, MaskError, TargetExistsError, UnsupportedModelError
+from prunecli.errors import InputError, MaskError, TargetExistsError
 from prunecli.masks import MaskSet, formats
+from prunecli.masks.units import GROUPS
 from prunecli.operations import apply_masks
 from tests import tiny
 
@@ -139,10 +141,15 @@ def test_round_to_keeps_widths_multiples(bert: Path, masks: Path, tmp_path: Path
     assert all(width % 4 == 0 for width in (*result.heads, *result.neurons))
 
 
-def test_a_cut_folder_is_not_cut_again(bert: Path, masks: Path, tmp_path: Path) -> None:
-    cut = tiny.cut(bert, UNIFORM, tmp_path / "cut", "never")
-    with pytest.raises(UnsupportedModelError, match="is already cut"):
-        apply(source=cut, masks=masks, out=tmp_path / "again")
+def test_two_cuts_are_the_cut_of_both(bert: Path, tmp_path: Path) -> None:
+    first, second = (tiny.random_masks(tiny.sizes(bert), GROUPS, seed) for seed in (1, 2))
+    both = MaskSet({group: first.masks[group] * second.masks[group] for group in GROUPS})
+    twice = tiny.cut(tiny.cut(bert, first, tmp_path / "once"), second, tmp_path / "twice")
+    at_once = tiny.cut(bert, both, tmp_path / "at-once")
+    tensors = [read_checkpoint(folder).tensors for folder in (twice, at_once)]
+    assert tensors[0].keys() == tensors[1].keys()
+    assert all(entry.read() == tensors[1][name].read() for name, entry in tensors[0].items())
+    assert config_of(twice) == config_of(at_once)
 
 
 def test_a_checkpoint_alone_asks_for_masks(bert: Path, tmp_path: Path) -> None:

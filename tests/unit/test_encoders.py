@@ -23,12 +23,14 @@ def test_sizes_come_from_the_config() -> None:
 
 
 def test_the_families_of_the_issue_are_supported() -> None:
-    assert supported_model_types() == ["bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"]
+    assert {"bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"} <= set(
+        supported_model_types()
+    )
 
 
 @pytest.mark.parametrize(
     ("model_type", "hint"),
-    [("gpt2", "supported: bert, camembert"), ("robert", "did you mean roberta?"), (None, "bert")],
+    [("gpt2", ", bert, camembert, "), ("robert", "did you mean roberta?"), (None, "bert")],
 )
 def test_an_unsupported_model_is_told_what_is_supported(model_type: Any, hint: str) -> None:
     with pytest.raises(UnsupportedModelError, match=f"{model_type!r} is not an encoder") as raised:

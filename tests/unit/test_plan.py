@@ -19,6 +19,7 @@ from prunecli.shrink.slicing import slice_tensor
 from tests import tiny
 
 NEURONS = MaskSet({"ffn_int": np.array([[1] * 10 + [0] * 38] * 3, dtype=np.float32)})
+WHOLE = MaskSet({})  # nothing was cut before
 OUTPUT = "bert.encoder.layer.0.output.dense"
 
 
@@ -32,7 +33,7 @@ def changed(source: Path, folder: Path, **tensors: Tensor | None) -> Checkpoint:
 
 def planned(folder: Path, masks: MaskSet) -> CutPlan:
     """Plan a cut of a checkpoint folder."""
-    return plan_cut(read_checkpoint(folder), tiny.sizes(folder), masks)
+    return plan_cut(read_checkpoint(folder), tiny.sizes(folder), masks, WHOLE)
 
 
 def test_only_the_tensors_around_the_units_change(bert: Path) -> None:
@@ -104,7 +105,7 @@ def test_a_bare_encoder_has_no_prefix(tmp_path: Path) -> None:
 
 def test_a_linear_without_bias_is_cut_too(bert: Path, tmp_path: Path) -> None:
     checkpoint = changed(bert, tmp_path / "x", **{"bert.encoder.layer.0.intermediate.dense.bias": None})
-    plan = plan_cut(checkpoint, tiny.sizes(bert), NEURONS)
+    plan = plan_cut(checkpoint, tiny.sizes(bert), NEURONS, WHOLE)
     assert "bert.encoder.layer.0.intermediate.dense.weight" in {
         cut.entry.name for cut in plan.cuts if cut.keep
     }
@@ -124,17 +125,17 @@ def test_tensors_that_do_not_fit_the_config_are_named(
 ) -> None:
     checkpoint = changed(bert, tmp_path / "x", **{name: tensor})
     with pytest.raises(InputError, match=said):
-        plan_cut(checkpoint, tiny.sizes(bert), NEURONS)
+        plan_cut(checkpoint, tiny.sizes(bert), NEURONS, WHOLE)
 
 
 def test_whole_numbers_are_cut_but_never_scaled(bert: Path, tmp_path: Path) -> None:
     quantised = torch.randint(-100, 100, (32, 48), dtype=torch.int8)
     checkpoint = changed(bert, tmp_path / "x", **{f"{OUTPUT}.weight": quantised})
-    cuts = {cut.entry.name: cut for cut in plan_cut(checkpoint, tiny.sizes(bert), NEURONS).cuts}
+    cuts = {cut.entry.name: cut for cut in plan_cut(checkpoint, tiny.sizes(bert), NEURONS, WHOLE).cuts}
     kept = slice_tensor(cuts[f"{OUTPUT}.weight"]).view(np.int8)
     assert np.array_equal(kept, quantised[:, :10].numpy())
     with pytest.raises(MaskError, match=f"{OUTPUT}.weight is of type I8"):
-        plan_cut(checkpoint, tiny.sizes(bert), MaskSet({"ffn_int": NEURONS.masks["ffn_int"] * 2}))
+        plan_cut(checkpoint, tiny.sizes(bert), MaskSet({"ffn_int": NEURONS.masks["ffn_int"] * 2}), WHOLE)
 
 
 FUSED = Encoder(
@@ -159,7 +160,7 @@ def test_fused_linears_are_cut_in_every_block(tmp_path: Path) -> None:
     save_file(weights, tmp_path / WEIGHTS)
     checkpoint = Checkpoint(tmp_path, {}, read_header(tmp_path / WEIGHTS))
     masks = MaskSet({"head": np.array([[0, 1]], np.float32), "ffn_int": np.array([[1, 0, 1]], np.float32)})
-    cuts = {cut.entry.name: cut for cut in plan_cut(checkpoint, FUSED, masks).cuts}
+    cuts = {cut.entry.name: cut for cut in plan_cut(checkpoint, FUSED, masks, WHOLE).cuts}
     rows = {name: list(slice_tensor(cut).view(np.float32)[:, 0]) for name, cut in cuts.items()}
     assert rows["layers.0.Wqkv.weight"] == [2, 3, 6, 7, 10, 11]
     assert rows["layers.0.Wi.weight"] == [0, 2, 3, 5]
