@@ -117,7 +117,7 @@ def _field(name: str, hint: Any) -> Field:
 
 def _coerce(field: Field, value: Any) -> Any:
     if field.many:
-        items = [value] if isinstance(value, str) else value
+        items = value if isinstance(value, (list, tuple)) else [value]
         return tuple(_coerce_one(field, item) for item in items)
     return _coerce_one(field, value)
 

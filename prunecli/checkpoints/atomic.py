@@ -25,6 +25,8 @@ def check_target(target: Path, overwrite: bool) -> None:
         TargetExistsError: It exists, is not an empty folder, and `overwrite` is false.
         InputError: It is a file.
     """
+    if target.name in ("", ".."):
+        raise InputError(f"{target} cannot be replaced", "name a folder of its own with --out")
     if target.is_file():
         raise InputError(f"{target} is a file, not a folder", "name another --out")
     if target.is_dir() and any(target.iterdir()) and not overwrite:
@@ -63,13 +65,19 @@ def publish(staging: Path, target: Path) -> None:
     """Flush a folder to the disk and give it its name; what stood there goes only afterwards."""
     for path in staging.rglob("*"):
         if path.is_file():
+            path.chmod(0o644)  # the safetensors library makes files that only their owner may read
             _flush(path)
     _flush(staging)
     old = target.with_name(target.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         target.rename(old)
-    staging.rename(target)
+    try:
+        staging.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
     _flush(target.parent)
     shutil.rmtree(old, ignore_errors=True)
 

@@ -51,12 +51,12 @@ class Checkpoint:
     @property
     def tokenizer_files(self) -> list[Path]:
         """Return the tokenizer's files."""
-        return [self.path / name for name in TOKENIZER_FILES if (self.path / name).is_file()]
+        return [_inside(self.path, name) for name in TOKENIZER_FILES if (self.path / name).is_file()]
 
     @property
     def carried_files(self) -> list[Path]:
         """Return the license files."""
-        return [self.path / name for name in CARRIED if (self.path / name).is_file()]
+        return [_inside(self.path, name) for name in CARRIED if (self.path / name).is_file()]
 
     @property
     def weight_files(self) -> list[Path]:
@@ -98,9 +98,13 @@ def _weight_files(path: Path) -> list[Path]:
         return [_inside(path, WEIGHTS)]
     if (path / INDEX).exists():
         weight_map = strict_json.read_object(_inside(path, INDEX), max_bytes=50_000_000).get("weight_map")
-        if not isinstance(weight_map, dict) or not weight_map:
-            raise InputError(f"{path / INDEX} has no weight_map")
-        return [_inside(path, str(name)) for name in sorted(set(weight_map.values()))]
+        if (
+            not isinstance(weight_map, dict)
+            or not weight_map
+            or not all(isinstance(n, str) for n in weight_map.values())
+        ):
+            raise InputError(f"{path / INDEX} has no weight_map of file names")
+        return [_inside(path, name) for name in sorted(set(weight_map.values()))]
     pickle = next((name for name in PICKLES if (path / name).exists()), None)
     raise InputError(
         f"{path} has no {WEIGHTS}" + (f" (only {pickle}, a pickle, which can run code)" if pickle else ""),

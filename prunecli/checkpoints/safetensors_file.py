@@ -85,7 +85,9 @@ def read_header(path: Path) -> dict[str, TensorEntry]:
         header = strict_json.parse_object(text.decode("utf-8"), f"header of {path}")
     except UnicodeDecodeError:
         raise InputError(f"header of {path} is not UTF-8") from None
-    header.pop("__metadata__", None)
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise InputError(f"{path}: __metadata__ in the header is no mapping of strings")
     entries = [_entry(path, name, value, 8 + length) for name, value in header.items()]
     _check_contiguous(path, sorted(entries, key=lambda entry: (entry.start, entry.stop)), 8 + length, total)
     return {entry.name: entry for entry in entries}
@@ -102,7 +104,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 def _entry(path: Path, name: str, value: object, base: int) -> TensorEntry:
     try:
         dtype, shape, (start, stop) = value["dtype"], tuple(value["shape"]), value["data_offsets"]  # type: ignore[index]
-        whole = all(isinstance(size, int) and size >= 0 for size in (*shape, start, stop))
+        whole = all(type(size) is int and size >= 0 for size in (*shape, start, stop))
         if not whole or stop - start != math.prod(shape) * BYTES[dtype]:
             raise ValueError
     except (KeyError, TypeError, ValueError):

@@ -23,10 +23,9 @@ def find_model(name: str, task: str) -> Path:
     """
     if name == DEMO:
         return Path(str(resources.files("prunecli.demo"))) / "model"
-    downloaded = DOWNLOADS / name / task
-    if downloaded.is_dir():
+    folder, downloaded = Path(name), DOWNLOADS / name / task
+    if Path(task).name == task and not folder.is_absolute() and downloaded.is_dir():
         return downloaded
-    folder = Path(name)
     if folder.exists():
         return folder
     if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:

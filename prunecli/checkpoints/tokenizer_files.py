@@ -26,6 +26,7 @@ def write_tokenizer(
     if not checkpoint.tokenizer_files:
         return
     settings = read_object(folder / SETTINGS) if (folder / SETTINGS).is_file() else {}
+    settings.pop("auto_map", None)  # a stranger's code does not travel on
     settings.setdefault("tokenizer_class", encoder.model_type.tokenizer)
     settings.setdefault("model_input_names", list(encoder.model_type.model_inputs))
     if max_length is not None:

@@ -76,7 +76,7 @@ def for_config(config: Mapping[str, Any]) -> Encoder:
         InputError: A size is missing or not a positive whole number.
     """
     name = config.get("model_type")
-    if name not in _families():
+    if not isinstance(name, str) or name not in _families():
         near = difflib.get_close_matches(str(name), supported_model_types(), n=1)
         raise UnsupportedModelError(
             f"model_type {name!r} is not an encoder that prunecli can prune",

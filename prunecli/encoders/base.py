@@ -17,11 +17,13 @@ class Sublayer:
         inputs: Linears whose rows belong to the units, named from the layer (`attention.self.query`).
         output: The linear whose columns belong to the units.
         blocks: How many matrices each input stacks in its rows (3 for a fused qkv, 2 for a gated FFN).
+        bias: Whether the linears have biases.
     """
 
     inputs: tuple[str, ...]
     output: str
     blocks: int = 1
+    bias: bool = True
 
 
 @dataclass(frozen=True, slots=True)

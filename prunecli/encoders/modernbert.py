@@ -1,6 +1,20 @@
 """ModernBERT: one fused linear for query, key and value, a gated feed-forward sublayer, rotary positions."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from prunecli.encoders.base import Family, ModelType, Sublayer
+
+
+def with_biases(family: Family, config: Mapping[str, Any]) -> Family:
+    """Say whether the linears have biases; as a rule they have none."""
+    return replace(
+        family,
+        attention=replace(family.attention, bias=bool(config.get("attention_bias"))),
+        ffn=replace(family.ffn, bias=bool(config.get("mlp_bias"))),
+    )
+
 
 FAMILY = Family(
     model_types=(
@@ -11,4 +25,5 @@ FAMILY = Family(
     layer="layers.{layer}.",
     attention=Sublayer(inputs=("attn.Wqkv",), output="attn.Wo", blocks=3),
     ffn=Sublayer(inputs=("mlp.Wi",), output="mlp.Wo", blocks=2),
+    adapt=with_biases,
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from prunecli.encoders import Encoder
 from prunecli.masks.mask_set import MaskSet
-from prunecli.masks.units import linear_shapes, touches
+from prunecli.masks.units import biased_linears, linear_shapes, touches
 
 Shape = tuple[int, int]
 
@@ -24,11 +24,13 @@ class LayerShapes:
         heads: Heads that are left.
         neurons: Intermediate neurons that are left.
         linears: [out, in] of each linear, by module name seen from the bare encoder.
+        biased: Those with a bias.
     """
 
     heads: int
     neurons: int
     linears: Mapping[str, Shape]
+    biased: frozenset[str]
 
     def flops(self, tokens: int, head_size: int) -> int:
         """Count the operations for one sequence of `tokens` tokens."""
@@ -39,7 +41,9 @@ class LayerShapes:
     @property
     def parameters(self) -> int:
         """Count weights and biases of the linears."""
-        return sum(rows * columns + rows for rows, columns in self.linears.values())
+        return sum(
+            rows * columns + rows * (name in self.biased) for name, (rows, columns) in self.linears.items()
+        )
 
 
 def layer_shapes(encoder: Encoder, masks: MaskSet) -> list[LayerShapes]:
@@ -56,6 +60,7 @@ def layer_shapes(encoder: Encoder, masks: MaskSet) -> list[LayerShapes]:
                 heads=len(masks.kept("head", layer, encoder)),
                 neurons=len(masks.kept("ffn_int", layer, encoder)),
                 linears={name: (shape[0], shape[1]) for name, shape in shapes.items()},
+                biased=biased_linears(encoder, layer),
             )
         )
     return layers

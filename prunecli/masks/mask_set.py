@@ -74,6 +74,9 @@ class MaskSet:
                 )
             if not np.isfinite(mask).all():
                 raise MaskError(f"mask {group} holds NaN or infinite values")
+        for group, logits in self.logits.items():
+            if group in self.masks and logits.shape != self.masks[group].shape:
+                raise MaskError(f"logits of {group} have shape {list(logits.shape)}, not that of its mask")
         attention = self.of("head", encoder).any()
         if not attention and not (self.of("ffn_int", encoder).any() and self.of("ffn_out", encoder).any()):
             raise MaskError(

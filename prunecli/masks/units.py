@@ -85,3 +85,10 @@ def linear_shapes(encoder: Encoder, layer: int) -> dict[str, tuple[int, int]]:
     shapes |= {name: (ffn.blocks * encoder.intermediate, encoder.hidden) for name in ffn.inputs}
     shapes[ffn.output] = (encoder.hidden, encoder.intermediate)
     return {encoder.module(layer, name): shape for name, shape in shapes.items()}
+
+
+def biased_linears(encoder: Encoder, layer: int) -> frozenset[str]:
+    """Return the layer's linears that have a bias, by module name."""
+    sublayers = (encoder.family.attention, encoder.family.ffn)
+    names = [name for part in sublayers if part.bias for name in (*part.inputs, part.output)]
+    return frozenset(encoder.module(layer, name) for name in names)

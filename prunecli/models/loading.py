@@ -81,8 +81,8 @@ def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) 
             raise InputError(
                 f"{checkpoint.path}: tensor {name} holds NaN or infinite values", "train it again"
             )
-    layers = f"{encoder.model_type.prefix}.{encoder.family.layer.split('{')[0]}"
-    lost = [name for name in missing if name.startswith(layers)]
+    body = f"{encoder.model_type.prefix}."
+    lost = [name for name in missing if (head == "Model" or name.startswith(body)) and "pooler" not in name]
     if lost:
         raise InputError(
             f"{checkpoint.path}: tensor {lost[0]} is missing ({len(lost)} of the encoder's in all)",
@@ -98,12 +98,11 @@ def _from_pretrained(
     """Return the model and the names of the parameters that the checkpoint does not have."""
     left_out = ("auto_map", "architectures", "dtype", "torch_dtype")
     assert cls.config_class is not None
-    config = cls.config_class.from_dict(
-        {key: value for key, value in checkpoint.config.items() if key not in left_out}
-    )
-    for key, value in changes.items():
-        setattr(config, key, value)
+    entries = {key: value for key, value in checkpoint.config.items() if key not in left_out}
     try:
+        config = cls.config_class.from_dict(entries)
+        for key, value in changes.items():
+            setattr(config, key, value)
         loaded: Any = cls.from_pretrained(
             checkpoint.path,
             config=config,
@@ -111,11 +110,12 @@ def _from_pretrained(
             local_files_only=True,
             output_loading_info=True,
         )
-    except RuntimeError as error:
+    except Exception as error:  # a config that makes no sense raises whatever it first breaks
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{checkpoint.path}: weights do not fit config.json: {str(error).splitlines()[0]}",
+            f"{checkpoint.path}: weights do not fit config.json: {said}",
             "take the config.json that was saved with the weights",
-        ) from None
+        ) from error
     model, report = loaded
     return model, tuple(sorted(report["missing_keys"]))
 

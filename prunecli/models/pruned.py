@@ -39,9 +39,10 @@ def is_pruned(config: Mapping[str, Any]) -> bool:
 
 def stock_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config without any word of a cut: what the family's table is looked up by, and its sizes."""
-    stock = {key: value for key, value in config.items() if key not in (*CUT_KEYS, "pruned_heads")}
+    stock = {
+        key: value for key, value in config.items() if key not in (*CUT_KEYS, "pruned_heads", "auto_map")
+    }
     if is_pruned(config):
-        stock.pop("auto_map", None)
         stock["model_type"] = str(config["model_type"]).removeprefix(PREFIX)
         stock["architectures"] = [
             str(name).removeprefix("Pruned") for name in config.get("architectures") or []

@@ -4,7 +4,7 @@ A plan is made from `config.json`, safetensors headers and masks alone.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,10 +100,12 @@ def encoder_prefix(checkpoint: Checkpoint, encoder: Encoder, already: MaskSet) -
             f"{checkpoint.path}: no tensor {prefixes[0]}{first}.weight, which a {encoder.model_type.name} has",
             "take the config.json that was saved with the weights",
         )
-    for name, shape in shapes.items():
-        entry = checkpoint.tensors.get(f"{prefix}{name}.weight")
+    for tensor, shape in _with_biases(shapes):
+        entry = checkpoint.tensors.get(prefix + tensor)
+        if entry is None and tensor.endswith(".bias"):
+            continue
         if entry is None:
-            raise InputError(f"{checkpoint.path}: tensor {prefix}{name}.weight is missing")
+            raise InputError(f"{checkpoint.path}: tensor {prefix}{tensor} is missing")
         if entry.shape != shape:
             raise InputError(
                 f"{checkpoint.path}: tensor {entry.name} has shape {list(entry.shape)}, "
@@ -111,6 +113,12 @@ def encoder_prefix(checkpoint: Checkpoint, encoder: Encoder, already: MaskSet) -
                 "take the config.json that was saved with the weights",
             )
     return prefix
+
+
+def _with_biases(shapes: Mapping[str, tuple[int, int]]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    for name, shape in shapes.items():
+        yield f"{name}.weight", shape
+        yield f"{name}.bias", shape[:1]
 
 
 def plan_cut(checkpoint: Checkpoint, encoder: Encoder, masks: MaskSet, already: MaskSet) -> CutPlan:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunecli.errors import InputError, OfflineError
-from prunecli.tasks.base import Task, known_task
+from prunecli.tasks.base import Task, known_task, tasks
 from prunecli.tasks.files import SUFFIXES, find_split, read_table
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 HELD_OUT = 0.1  # share of a single file that becomes its validation split
+TEXT_TYPES = ("string", "large_string")
 FLOAT_TYPES = ("float", "double", "halffloat")
 
 
@@ -72,7 +73,7 @@ def load_task(
 def _rows(name: str, data_dir: Path | None, seed: int) -> tuple[Task, "Dataset", "Dataset", str]:
     """Return the task with its training and validation rows, and where they come from."""
     own = Path(name)
-    if own.exists() or own.suffix in SUFFIXES:
+    if name not in tasks() and (own.exists() or own.suffix in SUFFIXES):
         return Task(own.stem, ("text",), ("accuracy",)), *_read_own(own, seed), str(own)
     task = known_task(name)
     folder = Path(str(resources.files(task.bundled))) if task.bundled and data_dir is None else data_dir
@@ -95,7 +96,10 @@ def _read_own(path: Path, seed: int) -> tuple["Dataset", "Dataset"]:
         raise InputError(
             f"{path} does not exist", "name a data file, a folder of train and validation files, or a task"
         )
-    parts = _dataset(path).train_test_split(test_size=HELD_OUT, seed=seed)
+    rows = _dataset(path)
+    if len(rows) < 2:
+        raise InputError(f"{path} has one row, which cannot be both trained on and held out")
+    parts = rows.train_test_split(test_size=HELD_OUT, seed=seed)
     return parts["train"], parts["test"]
 
 
@@ -127,21 +131,33 @@ def _with_labels(task: Task, train: "Dataset") -> Task:
     kind = str(train.data.schema.field(task.label_column).type)
     if kind in FLOAT_TYPES:
         return replace(task, kind="regression", metrics=("spearman", "pearson"))
-    values = sorted(set(train[task.label_column]) - {None})
+    values = sorted(set(train[task.label_column]) - {None, -1})
     if not values:
         raise InputError(f"column {task.label_column!r} holds no labels")
     if isinstance(values[0], str):
         return replace(task, labels=tuple(values))
+    if values[-1] >= len(train):
+        raise InputError(
+            f"column {task.label_column!r} holds numbers up to {values[-1]} in {len(train)} rows: no class ids",
+            "number the classes from 0, name them by strings, or write scores with a decimal point",
+        )
     return replace(task, labels=tuple(str(number) for number in range(int(values[-1]) + 1)))
 
 
 def _without_gaps(task: Task, rows: "Dataset") -> "Dataset":
     """Refuse rows without a text; drop unlabelled rows, which the hub marks with -1."""
     for column in task.columns:
+        kind = str(rows.data.schema.field(column).type)
+        if kind not in TEXT_TYPES:
+            raise InputError(f"column {column!r} of task {task.name} holds {kind}, not text in UTF-8")
         if None in rows.unique(column):
             raise InputError(f"column {column!r} of task {task.name} has empty rows", "remove or fill them")
     if task.kind == "classification" and any(label in (-1, None) for label in rows.unique(task.label_column)):
         rows = rows.filter(lambda row: row[task.label_column] not in (-1, None))
+    if len(rows) == 0:
+        raise InputError(
+            f"column {task.label_column!r} of task {task.name} holds no labels in one of its splits"
+        )
     return rows
 
 
@@ -153,9 +169,14 @@ def label_ids(task: Task, rows: "Dataset") -> list[Any]:
     """
     labels = rows[task.label_column]
     if task.kind == "regression":
+        if None in labels:
+            raise InputError(
+                f"a row of task {task.name} has no {task.label_column}", "remove it or fill it in"
+            )
         return [float(label) for label in labels]
     names = {name: number for number, name in enumerate(task.labels)}
-    ids = [names.get(label, -1) if isinstance(label, str) else int(label) for label in labels]
+    whole = [label if isinstance(label, str) or label == int(label) else -1 for label in labels]
+    ids = [names.get(label, -1) if isinstance(label, str) else int(label) for label in whole]
     wrong = next((number for number, label in enumerate(ids) if not 0 <= label < len(task.labels)), None)
     if wrong is not None:
         raise InputError(

@@ -36,12 +36,14 @@ def windows(tokenizer: Any, rows: Rows, max_length: int, labelled: bool) -> dict
         Model inputs by name, one entry a window, with `row` (number of the row) and `context_spans`
         ((start, end) characters of each token, (-1, -1) outside the context).
     """
+    questions, longest = _shortened(tokenizer, rows["question"], max_length // 2)
+    room = max_length - longest - tokenizer.num_special_tokens_to_add(pair=True)
     encoded = tokenizer(
-        [question.strip() for question in rows["question"]],
+        questions,
         list(rows["context"]),
         truncation="only_second",
         max_length=max_length,
-        stride=max_length // STRIDE_SHARE,
+        stride=max(min(max_length // STRIDE_SHARE, room - 1), 0),
         return_overflowing_tokens=True,
         return_offsets_mapping=True,
     )
@@ -63,6 +65,18 @@ def windows(tokenizer: Any, rows: Rows, max_length: int, labelled: bool) -> dict
         features["row"] = list(row_of)
         features["context_spans"] = spans
     return features
+
+
+def _shortened(tokenizer: Any, questions: Sequence[str], limit: int) -> tuple[list[str], int]:
+    """Cut questions to `limit` tokens, so that half of every window is context; return the longest's tokens."""
+    limit = max(limit - tokenizer.num_special_tokens_to_add(pair=True), 1)
+    texts = [question.strip() for question in questions]
+    encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    cut = [
+        text[: offsets[limit - 1][1]] if len(offsets) > limit else text
+        for text, offsets in zip(texts, encoded["offset_mapping"], strict=True)
+    ]
+    return cut, min(max(map(len, encoded["input_ids"])), limit)
 
 
 def _target(spans: Sequence[tuple[int, int]], answers: Mapping[str, Sequence[Any]]) -> tuple[int, int]:

@@ -55,6 +55,11 @@ def head_config(task: Task) -> dict[str, Any]:
 
 def _label_names(checkpoint: Checkpoint) -> list[str]:
     labels = checkpoint.config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
+    whole = isinstance(labels, dict) and all(
+        str(key).isdigit() and isinstance(labels[key], str) for key in labels
+    )
+    if not whole:
+        raise InputError(f"{checkpoint.path}: id2label in config.json is no mapping of ids to names")
     return [labels[number] for number in sorted(labels, key=int)]
 
 

@@ -15,10 +15,26 @@ def config(out: Path, **values: Any) -> TrainMasksConfig:
     return TrainMasksConfig.of({"model": "bert", "task": "qqp", "out": out, **values})
 
 
+def trainer_checkpoint(work: Path, step: int, state: str = "{}") -> Path:
+    """Write a trainer checkpoint; its state file is the last that the Trainer writes."""
+    folder = work / f"checkpoint-{step}"
+    folder.mkdir()
+    (folder / "trainer_state.json").write_text(state)
+    return folder
+
+
+def checkpoint(work: Path, step: int) -> Path:
+    """Leave a whole trainer checkpoint."""
+    folder = work / f"checkpoint-{step}"
+    folder.mkdir()
+    (folder / "trainer_state.json").write_text("{}")
+    return folder
+
+
 def interrupted(out: Path, **values: Any) -> Path:
     """Leave behind what a kill leaves after the first trainer checkpoint."""
     with pytest.raises(KeyboardInterrupt), work_folder(config(out, **values)) as (work, _):
-        (work / "checkpoint-5").mkdir()
+        trainer_checkpoint(work, 5)
         raise KeyboardInterrupt
     return work
 
@@ -37,9 +53,18 @@ def test_an_interrupted_run_is_kept_and_found_again(tmp_path: Path) -> None:
 
 def test_the_newest_trainer_checkpoint_is_taken(tmp_path: Path) -> None:
     work = interrupted(tmp_path / "run")
-    (work / "checkpoint-10").mkdir()
+    newest = trainer_checkpoint(work, 10)
     with work_folder(config(tmp_path / "run", resume=True)) as (_, last):
-        assert last == str(work / "checkpoint-10")
+        assert last == str(newest)
+
+
+def test_a_trainer_checkpoint_that_is_not_whole_is_passed_over(tmp_path: Path) -> None:
+    work = interrupted(tmp_path / "run")
+    checkpoint(work, 10)
+    (work / "checkpoint-15").mkdir()  # killed while it was written
+    trainer_checkpoint(work, 15, state="")
+    with work_folder(config(tmp_path / "run", resume=True)) as (_, last):
+        assert last == str(work / "checkpoint-5")
 
 
 def test_without_resume_the_run_starts_over(tmp_path: Path) -> None:
@@ -67,7 +92,7 @@ def test_options_that_change_no_result_may_change(tmp_path: Path) -> None:
 
 def test_a_finished_run_holds_nothing_of_the_training(tmp_path: Path) -> None:
     with work_folder(config(tmp_path / "run")) as (work, _):
-        (work / "checkpoint-5").mkdir()
+        trainer_checkpoint(work, 5)
         (work / "masks").write_text("x")
         finish(work, tmp_path / "run")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
