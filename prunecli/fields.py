@@ -125,7 +125,7 @@ def _coerce(field: Field, value: Any) -> Any:
 def _coerce_one(field: Field, value: Any) -> Any:
     if field.kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if field.kind is str and isinstance(value, str):
+    if field.kind is str and isinstance(value, (str, Path)):
         return str(value)  # a plain string also where an enum's member came
     return Path(value) if field.kind is Path and isinstance(value, str) else value
 

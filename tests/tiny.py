@@ -49,22 +49,8 @@ OWN_FIELDS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 WORDS = (
-    "the",
-    "a",
-    "film",
-    "was",
-    "good",
-    "bad",
-    "dull",
-    "and",
-    "not",
-    "very",
-    "we",
-    "saw",
-    "it",
-    "on",
-    "monday",
-)
+    "the", "a", "film", "was", "good", "bad", "dull", "and", "not", "very", "we", "saw", "it", "on", "monday",
+)  # fmt: skip
 
 
 def row(model_type: str) -> ModelType:

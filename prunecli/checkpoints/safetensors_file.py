@@ -20,6 +20,7 @@ BYTES = {
     "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
     "F8_E4M3": 1, "F8_E5M2": 1, "I8": 1, "U8": 1, "BOOL": 1,
 }  # fmt: skip
+MAX_DIMENSIONS = 64
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -104,7 +105,9 @@ def read_metadata(path: Path) -> dict[str, str]:
 def _entry(path: Path, name: str, value: object, base: int) -> TensorEntry:
     try:
         dtype, shape, (start, stop) = value["dtype"], tuple(value["shape"]), value["data_offsets"]  # type: ignore[index]
-        whole = all(type(size) is int and size >= 0 for size in (*shape, start, stop))
+        whole = len(shape) <= MAX_DIMENSIONS and all(
+            type(size) is int and size >= 0 for size in (*shape, start, stop)
+        )
         if not whole or stop - start != math.prod(shape) * BYTES[dtype]:
             raise ValueError
     except (KeyError, TypeError, ValueError):

@@ -3,7 +3,7 @@
 Counted analytically, since `FlopCounterMode` sees no attention under sdpa on CPU (pytorch#195460); a test
 compares the two under eager attention. One multiply-add is two operations. Embeddings, norms, softmax and
 the task head are left out of FLOPs, as in the literature; parameters of whole checkpoints are counted from
-their headers.
+their headers. DeBERTa's products with relative positions are not counted.
 """
 
 from collections.abc import Mapping

@@ -17,7 +17,7 @@ from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
-from prunecli.models import pruned
+from prunecli.models import modeling_pruned, pruned
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,9 @@ def model_class(encoder: Encoder, head: str, cut: bool) -> type[PreTrainedModel]
         name = f"prunecli_{pruned.MODULE}_{stem}{head}"
         if name not in sys.modules:
             module = types.ModuleType(name)
+            module.__file__ = (
+                modeling_pruned.__file__
+            )  # transformers reads it to see what attention a class can do
             exec(compile(pruned.render(encoder, head), f"<{name}>", "exec"), module.__dict__)
             sys.modules[name] = module
         found: type[PreTrainedModel] = getattr(sys.modules[name], f"Pruned{stem}{head}")

@@ -69,7 +69,7 @@ class Task:
     @property
     def label_columns(self) -> tuple[str, ...]:
         """Return the columns besides the texts that training needs."""
-        return ("id", "answers") if self.kind == "question-answering" else (self.label_column,)
+        return ("answers",) if self.kind == "question-answering" else (self.label_column,)
 
 
 @cache

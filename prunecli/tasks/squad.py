@@ -18,6 +18,7 @@ import numpy.typing as npt
 STRIDE_SHARE = 3  # windows overlap by a third of their length
 BEST = 20  # start and end candidates that are combined
 MAX_ANSWER_TOKENS = 30
+PUNCTUATION = frozenset(string.punctuation)
 
 Rows = Mapping[str, Sequence[Any]]
 
@@ -131,7 +132,7 @@ def _best_span(
 
 def normalise(text: str) -> str:
     """Lower-case, drop punctuation and articles, fold spaces."""
-    text = "".join(character for character in text.lower() if character not in set(string.punctuation))
+    text = "".join(character for character in text.lower() if character not in PUNCTUATION)
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
 
 

@@ -23,14 +23,6 @@ def trainer_checkpoint(work: Path, step: int, state: str = "{}") -> Path:
     return folder
 
 
-def checkpoint(work: Path, step: int) -> Path:
-    """Leave a whole trainer checkpoint."""
-    folder = work / f"checkpoint-{step}"
-    folder.mkdir()
-    (folder / "trainer_state.json").write_text("{}")
-    return folder
-
-
 def interrupted(out: Path, **values: Any) -> Path:
     """Leave behind what a kill leaves after the first trainer checkpoint."""
     with pytest.raises(KeyboardInterrupt), work_folder(config(out, **values)) as (work, _):
@@ -60,9 +52,8 @@ def test_the_newest_trainer_checkpoint_is_taken(tmp_path: Path) -> None:
 
 def test_a_trainer_checkpoint_that_is_not_whole_is_passed_over(tmp_path: Path) -> None:
     work = interrupted(tmp_path / "run")
-    checkpoint(work, 10)
-    (work / "checkpoint-15").mkdir()  # killed while it was written
-    trainer_checkpoint(work, 15, state="")
+    (work / "checkpoint-10").mkdir()  # killed before the state file was there
+    trainer_checkpoint(work, 15, state="")  # killed before it was filled
     with work_folder(config(tmp_path / "run", resume=True)) as (_, last):
         assert last == str(work / "checkpoint-5")
 
