@@ -58,9 +58,8 @@ def test_pt_files_are_plain_zeros_and_ones(run_folder: Path) -> None:
 def test_the_model_with_the_masks_gives_the_reported_metric(run_folder: Path) -> None:
     result = json.loads((run_folder / "run.json").read_text())["result"]
     prunecli.apply_masks(run_folder, out=run_folder.parent / "cut")
-    rows = [
-        json.loads(line) for line in (Path(prunecli.__file__).parent / "demo" / "validation.jsonl").open()
-    ]
+    texts = (Path(prunecli.__file__).parent / "demo" / "validation.jsonl").read_text()
+    rows = [json.loads(line) for line in texts.splitlines()]
     predicted = list(prunecli.predict(run_folder.parent / "cut", rows, max_length=64))
     right = [
         record["label"] == ["negative", "positive"][row["label"]]
