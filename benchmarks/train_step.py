@@ -7,6 +7,7 @@ is a few steps of each; its ratio is the median step with gates over the median 
 
     python benchmarks/train_step.py --batch-size 32 --length 128
     python benchmarks/train_step.py MODEL --placement auto weight activation --json
+    OMP_NUM_THREADS=1 python benchmarks/train_step.py --cpu-time      where others use the machine too
 """
 
 import argparse
@@ -14,8 +15,7 @@ import copy
 import json
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -41,7 +41,8 @@ from prunecli.training.trainer import MaskTrainer
 
 STEPS = 4  # of each subject in a round
 LEARNED = {"ffn_int": ("ffn_int",), "head": ("head",), "all": GROUPS}
-PLACEMENTS = {"auto": None, "weight": False, "activation": True}
+PLACEMENTS = {"auto": None, "weight": False, "activation": True}  # what scales_activation shall say
+SMALL = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
 
 Batch = dict[str, torch.Tensor]
 
@@ -61,74 +62,60 @@ class Cost:
 class Subject:
     """A copy of a model with its trainer; `learned` says which gates it gets, None is the plain step."""
 
-    def __init__(
-        self, model: PreTrainedModel, arguments: TrainingArguments, learned: str | None, placement: str
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, folder: str, learned: str | None, placement: str) -> None:
         self.model, self.on_activation = copy.deepcopy(model), PLACEMENTS[placement]
+        arguments = TrainingArguments(folder, report_to=[], use_cpu=not torch.cuda.is_available())
         if learned is None:
             self.trainer = Trainer(self.model, arguments)
         else:
             encoder = for_config(model.config.to_dict())
             gates = Gates(methods.get("gumbel-sigmoid"), encoder, LEARNED[learned], "open", seed=0)
             attach(self.model, encoder, gates)
-            penalties = {"sparsity": 0.1, "quantization": 0.01}
-            self.trainer = MaskTrainer(self.model, arguments, gates=gates, masks_lr=0.01, weights=penalties)
+            weights = {"sparsity": 0.1, "quantization": 0.01}
+            self.trainer = MaskTrainer(self.model, arguments, gates=gates, masks_lr=0.01, weights=weights)
         self.trainer.create_optimizer_and_scheduler(num_training_steps=10_000)
         self.trainer.current_gradient_accumulation_steps = 1
 
-    def step(self, batch: Batch) -> float:
-        """Train one step and return its seconds."""
-        trainer, started = self.trainer, time.perf_counter()
-        with placed(self.on_activation):
+    def step(self, batch: Batch) -> None:
+        """Train one step, the gates where they choose to act or where they are told to."""
+        trainer, told = self.trainer, self.on_activation
+        with (
+            patch.object(GatedLinear, "scales_activation", lambda *_: told)
+            if told is not None
+            else nullcontext()
+        ):
             loss = trainer.training_step(self.model, batch)
         trainer.accelerator.clip_grad_norm_(self.model.parameters(), trainer.args.max_grad_norm)
         trainer.optimizer.step()
         trainer.lr_scheduler.step()
         self.model.zero_grad()
         loss.item()  # waits for an accelerator
-        return time.perf_counter() - started
 
 
-@contextmanager
-def placed(on_activation: bool | None) -> Iterator[None]:
-    """Make every gated linear scale its activation, or its weight; None lets each choose."""
-    if on_activation is None:
-        yield
-        return
-    with patch.object(GatedLinear, "scales_activation", lambda linear, dim, tokens: on_activation):
-        yield
-
-
-def measure(subjects: list[Subject], batches: list[Batch], rounds: int) -> list[list[float]]:
-    """Return each subject's median step of each round, in seconds; a first round warms up."""
+def measure(subjects: list[Subject], batches: list[Batch], rounds: int, cpu_time: bool) -> list[list[float]]:
+    """Return each subject's median step of each round, in milliseconds; a first round warms up."""
+    clock = time.process_time if cpu_time else time.perf_counter
     medians: list[list[float]] = [[] for _ in subjects]
     for _ in range(rounds + 1):
-        seconds: list[list[float]] = [[] for _ in subjects]
+        times: list[list[float]] = [[] for _ in subjects]
         for first, batch in enumerate(batches):
             for turn in range(len(subjects)):
                 number = (first + turn) % len(subjects)
-                seconds[number].append(subjects[number].step(batch))
-        for kept, times in zip(medians, seconds, strict=True):
-            kept.append(median(times))
+                started = clock()
+                subjects[number].step(batch)
+                times[number].append(1e3 * (clock() - started))
+        for kept, steps in zip(medians, times, strict=True):
+            kept.append(median(steps))
     return [kept[1:] for kept in medians]
 
 
-def compare(
-    model: PreTrainedModel, batches: list[Batch], rounds: int, placements: list[str]
-) -> tuple[float, list[Cost]]:
-    """Return the milliseconds of a plain step, and what each kind of gates costs."""
-    kinds = [(learned, placement) for learned in LEARNED for placement in placements]
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(folder, report_to=[], use_cpu=not torch.cuda.is_available())
-        plain = Subject(model, arguments, None, "auto")
-        without, *gated = measure(
-            [plain, *(Subject(model, arguments, *kind) for kind in kinds)], batches, rounds
-        )
-    costs = []
-    for kind, seconds in zip(kinds, gated, strict=True):
-        ratios = [slower / plain for slower, plain in zip(seconds, without, strict=True)]
-        costs.append(Cost(*kind, 1e3 * median(seconds), median(ratios), min(ratios), max(ratios)))
-    return 1e3 * median(without), costs
+def costs(kinds: list[tuple[str, str]], plain: list[float], gated: list[list[float]]) -> list[Cost]:
+    """Compare each kind's rounds with those of the plain step."""
+    found = []
+    for kind, steps in zip(kinds, gated, strict=True):
+        ratios = [slower / step for slower, step in zip(steps, plain, strict=True)]
+        found.append(Cost(*kind, median(steps), median(ratios), min(ratios), max(ratios)))
+    return found
 
 
 def main() -> None:
@@ -143,31 +130,32 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=128, help="tokens an example")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(
-        "--placement", nargs="+", choices=PLACEMENTS, default=["auto"], help="where the gates act"
+        "--placement", nargs="+", choices=PLACEMENTS, default=["auto"], help="where gates act"
     )
+    parser.add_argument("--cpu-time", action="store_true", help="CPU seconds of the process, not wall time")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
 
     torch.manual_seed(0)
-    small = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
-    model = (
-        load_model(read_checkpoint(asked.model)).model
-        if asked.model
-        else BertForSequenceClassification(small)
-    )
+    small = BertForSequenceClassification(BertConfig(**SMALL))
+    model = load_model(read_checkpoint(asked.model)).model if asked.model else small
     labels = torch.arange(asked.batch_size) % 2
-    tokens = torch.randint(1000, model.config.vocab_size, (STEPS, asked.batch_size, asked.length))
+    tokens = torch.randint(model.config.vocab_size, (STEPS, asked.batch_size, asked.length))
     batches = [{"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels} for ids in tokens]
-    plain, costs = compare(model, batches, asked.rounds, asked.placement)
+    kinds = [(learned, placement) for learned in LEARNED for placement in asked.placement]
+    with tempfile.TemporaryDirectory() as folder:
+        subjects = [Subject(model, folder, *kind) for kind in [(None, "auto"), *kinds]]
+        plain, *gated = measure(subjects, batches, asked.rounds, asked.cpu_time)
+    found = costs(kinds, plain, gated)
     if asked.json:
-        print(json.dumps({"plain_milliseconds": plain, "costs": [asdict(cost) for cost in costs]}))
+        print(json.dumps({"plain_milliseconds": median(plain), "costs": [asdict(cost) for cost in found]}))
         return
     print(
         f"batch {asked.batch_size} x {asked.length}, {torch.get_num_threads()} threads, {asked.rounds} rounds"
     )
     print(f"{'gates':<9}{'placement':<12}{'ms a step':>10}{'ratio':>8}   range")
-    print(f"{'none':<21}{plain:>10.0f}{1:>8.3f}")
-    for cost in costs:
+    print(f"{'none':<21}{median(plain):>10.0f}{1:>8.3f}")
+    for cost in found:
         print(f"{cost.learned:<9}{cost.placement:<12}{cost.milliseconds:>10.0f}{cost.ratio:>8.3f}", end="   ")
         print(f"{cost.lowest:.3f} .. {cost.highest:.3f}")
 

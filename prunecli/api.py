@@ -13,17 +13,19 @@ if TYPE_CHECKING:
     from prunecli.operations.apply_masks import ApplyMasksResult
     from prunecli.operations.self_test import SelfTestResult
     from prunecli.operations.verify_automodel import VerifyResult
-    from prunecli.training.outcome import TrainMasksResult
+    from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult
 
 Folder = str | PathLike[str]
 
 
-def train_masks(model: Folder, task: str, **options: Any) -> "TrainMasksResult":
-    """Learn masks; `options` are the fields of `TrainMasksConfig`."""
+def train_masks(model: Folder, task: str, **options: Any) -> "TrainMasksResult | TrainMasksPlan":
+    """Learn masks, or plan it with `dry_run`; `options` are the fields of `TrainMasksConfig`."""
     from prunecli.operations import train_masks as operation
 
     config = TrainMasksConfig.of({"model": str(model), "task": task, **options})
-    return operation.run(config, lambda label, done, total: None)
+    return (
+        operation.plan(config) if config.dry_run else operation.run(config, lambda label, done, total: None)
+    )
 
 
 def apply_masks(source: Folder, **options: Any) -> "ApplyMasksResult":

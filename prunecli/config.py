@@ -148,8 +148,12 @@ class VerifyConfig(VerbConfig):
     against: Annotated[Path | None, Opt("What it shall equal: a run folder or a checkpoint.")] = None
     masks: Annotated[Path | None, Opt("Masks to gate the --against checkpoint with.")] = None
     atol: Annotated[
-        float, Opt("Largest absolute difference of outputs that still counts as equal.", MASKS, minimum=0)
-    ] = 1e-5
+        float | None,
+        Opt(
+            "Largest difference that counts as equal. Default: 1e-5, more for real masks in half precision.",
+            minimum=0,
+        ),
+    ] = None
     timeout: Annotated[int, Opt("Seconds that the isolated child may take.", MASKS, minimum=1)] = 600
     trust_remote_code: Trust = False
 

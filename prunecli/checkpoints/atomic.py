@@ -36,6 +36,16 @@ def check_target(target: Path, overwrite: bool) -> None:
         )
 
 
+def check_source(target: Path, source: Path) -> None:
+    """Refuse to replace what is about to be read.
+
+    Raises:
+        InputError: The source is the target, or stands inside it.
+    """
+    if source.resolve().is_relative_to(target.resolve()):
+        raise InputError(f"{target} holds {source}, which it would replace", "name another --out")
+
+
 @contextmanager
 def staged_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     """Build a folder that appears at `target` when the block ends without an error.

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints import strict_json
+from prunecli.errors import InputError
 
 MODEL = "model"
 RECORD = "run.json"
 REPORT = "report.html"
+NEEDED = {"model", "task", "metric", "dense", "masked", "tokens"}  # what others read of a result
 
 
 def is_run(path: Path) -> bool:
@@ -26,11 +28,19 @@ def model_of(path: Path) -> Path:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Return what `run.json` of a run folder holds."""
-    return strict_json.read_object(path / RECORD)
+    """Return what `run.json` of a run folder holds.
+
+    Raises:
+        InputError: It is not what train-masks writes.
+    """
+    record = strict_json.read_object(path / RECORD)
+    result = record.get("result")
+    if not isinstance(result, dict) or not result.keys() >= NEEDED:
+        raise InputError(f"{path / RECORD} is not what train-masks writes", "run train-masks again")
+    return record
 
 
 def read_result(path: Path) -> dict[str, Any]:
     """Return what a run found, as `run.json` has it."""
-    result: dict[str, Any] = read_record(path).get("result", {})
+    result: dict[str, Any] = read_record(path)["result"]
     return result

@@ -3,11 +3,12 @@
 from importlib import resources
 from pathlib import Path
 
+from prunecli.checkpoints.folder import CARD, CARRIED
 from prunecli.errors import InputError, OfflineError
 
 DEMO = "demo"
 DOWNLOADS = Path("checkpoints")  # checkpoints/MODEL/TASK: fine-tuned checkpoints for offline use
-WANTED = ["*.safetensors", "*.json", "*.txt", "*.model"]
+WANTED = ["*.safetensors", "*.json", "*.txt", "*.model", CARD, *CARRIED]
 
 
 def find_model(name: str, task: str) -> Path:

@@ -31,7 +31,9 @@ def _run(config: ApplyMasksConfig, out: Output) -> ExitCode:
         )
     out.result(result, quiet=str(result.out or ""), verb=config.verb)
     if result.written:
-        out.line(f"Next: prunecli verify-automodel {result.out} --against {config.source}")
+        # What was cut differs from what the run decided: the folder's own masks say it.
+        other = f" --masks {result.out}/masks.safetensors" if config.masks or config.round_to > 1 else ""
+        out.line(f"Next: prunecli verify-automodel {result.out} --against {config.source}{other}")
     else:
         out.line(f"Dry run, nothing written. It would write: {', '.join(result.files)}")
     return ExitCode.DONE

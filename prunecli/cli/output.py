@@ -112,8 +112,8 @@ def say_error(message: str, fix: str | None) -> None:
     """Print what went wrong and how to mend it, on standard error."""
     console = Console(stderr=True)
     console.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
-    if fix:
-        console.print(f"[bold]hint:[/] {escape(fix)}", highlight=False, soft_wrap=True)
+    hint = fix or "look at what the message names; --help shows what each option takes"
+    console.print(f"[bold]hint:[/] {escape(hint)}", highlight=False, soft_wrap=True)
 
 
 def _quieten_libraries() -> None:

@@ -38,11 +38,13 @@ class Loaded:
 
 
 def is_ours(checkpoint: Checkpoint) -> bool:
-    """Say whether a pruned folder's modeling file is byte for byte what prunecli renders."""
+    """Say whether a pruned folder runs nothing but a modeling file that is byte for byte what prunecli renders."""
     encoder = pruned.encoder_of(checkpoint)
     file = checkpoint.path / pruned.FILE
-    expected = pruned.render(encoder, pruned.head_of(checkpoint.architecture, encoder))
-    return file.is_file() and file.read_bytes() == expected.encode()
+    head = pruned.head_of(checkpoint.architecture, encoder)
+    expected = pruned.render(encoder, head)
+    same = file.is_file() and file.read_bytes() == expected.encode()
+    return same and checkpoint.config.get("auto_map") == pruned.auto_map(encoder, head)
 
 
 def model_class(encoder: Encoder, head: str, cut: bool) -> type[PreTrainedModel]:

@@ -84,16 +84,21 @@ def render(encoder: Encoder, head: str) -> str:
     return text.replace('"pruned_bert"', f'"{PREFIX}{model_type}"')
 
 
+def auto_map(encoder: Encoder, head: str) -> dict[str, str]:
+    """Return where transformers finds the shipped classes: in the modeling file, and nowhere else."""
+    stem = encoder.model_type.stem
+    names = {"AutoConfig": f"Pruned{stem}Config", AUTO_CLASSES[head]: f"Pruned{stem}{head}"}
+    return {auto: f"{MODULE}.{name}" for auto, name in names.items()}
+
+
 def shipped_config(
     config: Mapping[str, Any], encoder: Encoder, head: str, changes: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the `config.json` of a folder that carries the shipped class."""
-    stem = encoder.model_type.stem
-    names = {"AutoConfig": f"Pruned{stem}Config", AUTO_CLASSES[head]: f"Pruned{stem}{head}"}
     return {
         **stock_config(config),
         "model_type": PREFIX + encoder.model_type.name,
-        "architectures": [f"Pruned{stem}{head}"],
-        "auto_map": {auto: f"{MODULE}.{name}" for auto, name in names.items()},
+        "architectures": [f"Pruned{encoder.model_type.stem}{head}"],
+        "auto_map": auto_map(encoder, head),
         **changes,
     }

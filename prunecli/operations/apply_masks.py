@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from prunecli.checkpoints.atomic import check_target, staged_folder
+from prunecli.checkpoints.atomic import check_source, check_target, staged_folder
 from prunecli.checkpoints.folder import CARD, RECORD, WEIGHTS, Checkpoint, read_checkpoint, sha256
 from prunecli.checkpoints.run_folder import is_run, model_of, read_record, read_result
 from prunecli.checkpoints.safetensors_file import write
@@ -69,6 +69,7 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
         raise InputError("apply-masks needs a folder to write", "add --out DIR, or --dry-run to see the plan")
     if config.out is not None:
         check_target(config.out, config.overwrite)
+        check_source(config.out, config.source)
     checkpoint = read_checkpoint(model_of(config.source))
     encoder = pruned.encoder_of(checkpoint)
     pruned.head_of(checkpoint.architecture, encoder)
@@ -122,13 +123,13 @@ def _result(
         RECORD,
         CARD,
         MASKS,
-        *(path.name for path in checkpoint.tokenizer_files),
+        *(path.name for path in (*checkpoint.tokenizer_files, *checkpoint.carried_files)),
     ]
     return ApplyMasksResult(
         out=config.out,
         source=checkpoint.path,
         native=native,
-        reason=plan.native_reason,
+        reason="" if native else plan.native_reason or "--native never asked for it",
         heads=[layer.heads for layer in layers],
         neurons=[layer.neurons for layer in layers],
         tokens=tokens,

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from prunecli.checkpoints.atomic import check_target
 from prunecli.config import ApplyMasksConfig, PredictConfig, SelfTestConfig, TrainMasksConfig, VerifyConfig
 from prunecli.reports.run_record import versions
 
@@ -52,6 +53,9 @@ def run(config: SelfTestConfig) -> SelfTestResult:
     """Train masks, cut, verify and predict; stop at the first step that fails."""
     started = time.perf_counter()
     steps: list[Step] = []
+    if config.keep is not None:
+        check_target(config.keep, overwrite=False)
+        config.keep.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(_one_thread())
         folder = config.keep or Path(
@@ -98,7 +102,7 @@ def _train(folder: Path) -> tuple[bool, str]:
 
     config = TrainMasksConfig(
         model="demo", task="demo", out=folder / "run", learn_masks=("head", "ffn_int"), num_epochs=2, lr=3e-4,
-        masks_lr=0.05, mask_init="open", gumbel_temp_start=1.0, max_length=64, device="cpu", overwrite=True,
+        masks_lr=0.05, mask_init="open", gumbel_temp_start=1.0, max_length=64, device="cpu",
     )  # fmt: skip
     result = train_masks.run(config, lambda label, done, total: None)
     dense, masked = (result.dense or {}).get("accuracy", 0.0), result.masked["accuracy"]
@@ -110,7 +114,7 @@ def _train(folder: Path) -> tuple[bool, str]:
 def _apply(folder: Path) -> tuple[bool, str]:
     from prunecli.operations import apply_masks
 
-    result = apply_masks.run(ApplyMasksConfig(source=folder / "run", out=folder / "pruned", overwrite=True))
+    result = apply_masks.run(ApplyMasksConfig(source=folder / "run", out=folder / "pruned"))
     before, after = result.parameters
     return (
         after < before,

@@ -12,6 +12,7 @@ from torch import nn
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, set_seed
 
 from prunecli import __version__, methods
+from prunecli.checkpoints.atomic import check_source
 from prunecli.checkpoints.folder import CARD, Checkpoint, read_checkpoint
 from prunecli.checkpoints.run_folder import MODEL, RECORD, REPORT, read_result
 from prunecli.checkpoints.safetensors_file import FLOATS
@@ -132,6 +133,7 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
 
 def _inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
     checkpoint = read_checkpoint(find_model(config.model, config.task))
+    check_source(config.out_folder, checkpoint.path)
     if pruned.is_pruned(checkpoint.config):
         raise UnsupportedModelError(
             f"{checkpoint.path} is already cut",

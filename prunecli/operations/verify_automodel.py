@@ -74,10 +74,10 @@ def _live(config: VerifyConfig, checkpoint: Checkpoint, encoder: Encoder) -> lis
         folder = Path(name)
         probes = folder / "probes.safetensors"
         parity.write_probes(checkpoint, encoder, probes)
-        reference = None
+        reference, real = None, False
         if config.against is not None:
             log.info("Computing the reference %s", config.against)
-            reference = parity.reference_outputs(config.against, config.masks, probes)
+            reference, real = parity.reference_outputs(config.against, config.masks, probes)
         log.info("Loading %s in an isolated child", checkpoint.path)
         request = {
             "checkpoint": str(checkpoint.path.resolve()),
@@ -88,12 +88,10 @@ def _live(config: VerifyConfig, checkpoint: Checkpoint, encoder: Encoder) -> lis
             "pad_token_id": checkpoint.config.get("pad_token_id") or 0,
         }
         answer = ask_child(request, folder, config.timeout)
-        findings = live.live_findings(answer, checkpoint, config.atol)
+        findings = live.live_findings(answer, checkpoint, parity.ATOL if config.atol is None else config.atol)
         if reference is None:
             return [*findings, Finding("parity", "skip", "no reference: add --against RUN_OR_CHECKPOINT")]
         if not answer.outputs.is_file():
             return [*findings, Finding("parity", "skip", f"the child failed at {answer.stage}")]
-        return [
-            *findings,
-            parity.check_parity(reference, answer.outputs, probes, config.atol, str(config.against)),
-        ]
+        atol = parity.tolerance(checkpoint, real) if config.atol is None else config.atol
+        return [*findings, parity.check_parity(reference, answer.outputs, probes, atol, str(config.against))]

@@ -10,6 +10,7 @@ import numpy as np
 
 from prunecli.checkpoints.number_types import Bits, from_floats, read_bits, to_floats
 from prunecli.checkpoints.safetensors_file import TensorEntry
+from prunecli.errors import InputError
 from prunecli.shrink.plan import CutPlan, TensorCut
 
 COPY_BYTES = 1 << 24
@@ -46,5 +47,7 @@ def _copy(entry: TensorEntry) -> Iterator[bytes]:
         left = entry.size
         while left:
             chunk = file.read(min(left, COPY_BYTES))
+            if not chunk:
+                raise InputError(f"{entry.path}: truncated at tensor {entry.name}")
             left -= len(chunk)
             yield chunk

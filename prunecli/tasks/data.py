@@ -58,7 +58,7 @@ def load_task(
     """
     task, train, validation, source = _rows(name, data_dir, seed)
     if text_columns:
-        task = replace(task, columns=tuple(column.strip() for column in text_columns.split(",")))
+        task = replace(task, columns=_columns(task, text_columns))
     if label_column:
         task = replace(task, label_column=label_column)
     for split, rows in (("train", train), ("validation", validation)):
@@ -68,6 +68,19 @@ def load_task(
     if max_train_samples:
         train = train.select(range(min(max_train_samples, len(train))))
     return TaskData(task, _without_gaps(task, train), _without_gaps(task, validation), source)
+
+
+def _columns(task: Task, asked: str) -> tuple[str, ...]:
+    """Split what `--text-columns` names."""
+    columns = tuple(column.strip() for column in asked.split(","))
+    if task.kind == "question-answering":
+        raise InputError(
+            f"--text-columns {asked}: task {task.name} reads the columns question and context",
+            "rename yours to these",
+        )
+    if not all(columns) or len(columns) > 2:
+        raise InputError(f"--text-columns {asked!r} must name one column, or two", "write A or A,B")
+    return columns
 
 
 def _rows(name: str, data_dir: Path | None, seed: int) -> tuple[Task, "Dataset", "Dataset", str]:

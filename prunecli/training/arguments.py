@@ -23,6 +23,11 @@ def check_options(config: TrainMasksConfig) -> None:
     """
     if config.device in ("cuda", "mps") and not getattr(torch, config.device).is_available():
         raise InputError(f"--device {config.device}: this machine has none", "leave --device at auto")
+    if config.freeze and config.frozen_epochs:
+        raise InputError(
+            "--frozen-epochs trains the weights under fixed masks, but --freeze trains none",
+            "drop one of them",
+        )
     if config.frozen_epochs >= config.num_epochs:
         raise InputError(
             f"--frozen-epochs {config.frozen_epochs} leaves none of --num-epochs {config.num_epochs} to learn masks in",
@@ -40,7 +45,7 @@ def training_arguments(config: TrainMasksConfig, rows: int) -> TrainingArguments
         config: The run's options.
         rows: Training examples.
     """
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(partial_path(config.out_folder)),
         run_name=config.name or config.out_folder.name,
         report_to=[_tracker(config)],
@@ -57,13 +62,18 @@ def training_arguments(config: TrainMasksConfig, rows: int) -> TrainingArguments
         save_total_limit=1,
         logging_steps=config.log_loss_every,
         seed=config.seed,
-        use_cpu=config.device == "cpu",
+        use_cpu=config.device == "cpu" or (config.device == "auto" and not torch.accelerator.is_available()),
         bf16=config.dtype == "bfloat16",
         fp16=config.dtype == "float16",
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
         ddp_find_unused_parameters=config.frozen_epochs > 0,  # frozen gates take part in no loss
     )
+    if (
+        arguments.n_gpu > 1
+    ):  # DataParallel's replicas would share one set of gate values: torchrun uses more GPUs
+        arguments._n_gpu = 1
+    return arguments
 
 
 def steps_an_epoch(config: TrainMasksConfig, rows: int) -> int:

@@ -46,7 +46,7 @@ class GateSchedule(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Set temperature and freezing from the step alone, so that a resumed run continues exactly."""
-        epochs = max(state.num_train_epochs, 1)
+        epochs = max(args.num_train_epochs, 1)  # what was asked; the state's follows from max_steps
         learning = max(round(state.max_steps * (1 - self.frozen_epochs / epochs)), 0)
         self.gates.frozen = state.global_step >= learning
         self.gates.temperature = annealed(
@@ -58,13 +58,15 @@ class ReportProgress(TrainerCallback):
     """Tells a progress function how far the training is, with the last loss and metric."""
 
     def __init__(self, progress: Progress, metric: str) -> None:
-        self.progress, self.metric, self.said = progress, metric, ""
+        self.progress, self.metric = progress, metric
+        self.said: dict[str, float] = {}
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Tell the step."""
-        self.progress(f"training{self.said}", state.global_step, state.max_steps)
+        said = "".join(f", {name} {value:.4g}" for name, value in self.said.items())
+        self.progress(f"training{said}", state.global_step, state.max_steps)
 
     def on_log(
         self,
@@ -76,6 +78,4 @@ class ReportProgress(TrainerCallback):
     ) -> None:
         """Keep what the next step shows."""
         shown = {"loss": "loss", "density": "density", f"eval_{self.metric}": self.metric}
-        parts = [f"{name} {logs[key]:.4g}" for key, name in shown.items() if logs and key in logs]
-        if parts:
-            self.said = ", " + ", ".join(parts)
+        self.said |= {name: logs[key] for key, name in shown.items() if logs and key in logs}

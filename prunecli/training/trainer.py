@@ -69,7 +69,8 @@ class MaskTrainer(Trainer):
         if self.gates is None or self.gates.frozen or not model.training:
             return result
         penalties = self.gates.penalties()
-        extra: Tensor = torch.stack([weight * penalties[name] for name, weight in self.weights.items()]).sum()
+        weighted = [self.weights.get(name, 0.0) * value for name, value in penalties.items()]
+        extra: Tensor = torch.stack(weighted).sum()
         return (result[0] + extra, *result[1:]) if isinstance(result, tuple) else result + extra
 
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:

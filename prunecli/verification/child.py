@@ -164,7 +164,8 @@ def _gap(left: Any, right: Any, length: int) -> float:
     """Return the largest absolute difference, over real tokens where the output has one entry a token."""
     if left.shape != right.shape:
         left, right = left[:length], right[:length]
-    return float((left - right).abs().max())
+    gap = float((left - right).abs().max())
+    return gap if gap == gap else float("inf")  # max(0, nan) is 0
 
 
 if __name__ == "__main__":

@@ -90,13 +90,20 @@ def _within(check: str, difference: float, atol: float) -> Finding:
     return found(check, difference <= atol, f"max abs difference {difference:.2e}, tolerance {atol:.0e}")
 
 
-# What has to be reached before a check can say anything, and the checks in order.
-STAGES: tuple[tuple[str, tuple[Check, ...]], ...] = (
-    ("import", (check_isolation,)),
-    ("load", (check_load,)),
-    ("tensors", (check_implied, check_loaded, check_weights_finite)),
-    ("forward", (check_finite, check_batch, check_padding)),
-    ("save and reload", (check_reload,)),
+# What has to be reached before a check can say anything, and the checks in order, with the names they report.
+STAGES: tuple[tuple[str, dict[str, Check]], ...] = (
+    ("import", {"isolation": check_isolation}),
+    ("load", {"load": check_load}),
+    (
+        "tensors",
+        {
+            "tensors implied": check_implied,
+            "tensors loaded": check_loaded,
+            "weights finite": check_weights_finite,
+        },
+    ),
+    ("forward", {"forward": check_finite, "batch": check_batch, "padding": check_padding}),
+    ("save and reload", {"save and reload": check_reload}),
 )
 
 
@@ -105,8 +112,7 @@ def live_findings(answer: Answer, checkpoint: Checkpoint, atol: float) -> list[F
     findings: list[Finding] = []
     broken = False
     for stage, checks in STAGES:
-        for check in checks:
-            name = check.__name__.removeprefix("check_")
+        for name, check in checks.items():
             if broken:
                 findings.append(Finding(name, "skip", f"the child failed at {answer.stage}"))
             elif answer.stage == stage:

@@ -1,5 +1,6 @@
 """The reference: the dense checkpoint with gates on it, computed here; the folder was computed in the child."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from prunecli.models import pruned
 from prunecli.models.loading import is_ours, load_model
 from prunecli.verification.base import Finding, found
 
+ATOL = 1e-5  # float32 on CPU: what differs is the order of sums
+# A mask value other than 0 and 1 is rounded into a stored weight once.
+ROUNDED = {"F16": 5e-3, "BF16": 3e-2}
 LENGTHS = (3, 7, 12, 24, 40, 64)  # tokens of the probes, one row each
 SEED = 0
 
@@ -48,13 +52,18 @@ def write_probes(checkpoint: Checkpoint, encoder: Encoder, path: Path) -> None:
 
 
 @torch.inference_mode()
-def reference_outputs(against: Path, masks: Path | None, probes: Path) -> dict[str, torch.Tensor]:
+def reference_outputs(
+    against: Path, masks: Path | None, probes: Path
+) -> tuple[dict[str, torch.Tensor], bool]:
     """Compute what the folder shall equal.
 
     Args:
         against: A run folder, a checkpoint, or a pruned folder.
         masks: Masks to gate the checkpoint with; those of the run folder where None.
         probes: The inputs.
+
+    Returns:
+        Its outputs by name, and whether mask values other than 0 and 1 act in it.
 
     Raises:
         PruneError: The reference cannot be loaded.
@@ -65,20 +74,29 @@ def reference_outputs(against: Path, masks: Path | None, probes: Path) -> dict[s
             f"{against}: its {pruned.FILE} is not prunecli's own",
             "compare against a run folder or a dense checkpoint",
         )
+    if masks is not None and pruned.is_pruned(checkpoint.config):
+        raise InputError(f"{against} is cut: masks cannot gate it", "compare with the dense checkpoint")
     loaded = load_model(checkpoint)
-    source = masks or (against if is_run(against) else None)
+    source, real = masks or (against if is_run(against) else None), False
     if source is not None:
         mask_set = formats.read(source, loaded.encoder)
         mask_set.check(loaded.encoder, str(checkpoint.path))
+        real = any(not np.isin(mask, (0, 1)).all() for mask in mask_set.masks.values())
         set_masks(put_gates(loaded.model, loaded.encoder, tuple(mask_set.masks)), mask_set)
     output: Any = loaded.model(**load_file(probes))
-    return {name: tensor for name, tensor in output.items() if isinstance(tensor, torch.Tensor)}
+    return {name: tensor for name, tensor in output.items() if isinstance(tensor, torch.Tensor)}, real
+
+
+def tolerance(checkpoint: Checkpoint, real: bool) -> float:
+    """Return the default tolerance of parity: wider where real-valued masks were rounded into half precision."""
+    stored = {entry.dtype for entry in checkpoint.tensors.values()}
+    return max([ATOL, *(ROUNDED[dtype] for dtype in stored & ROUNDED.keys() if real)])
 
 
 def check_parity(
     reference: dict[str, torch.Tensor], outputs: Path, probes: Path, atol: float, name: str
 ) -> Finding:
-    """Outputs of the folder are those of the reference; decisions are the same."""
+    """Outputs of the folder are those of the reference; how many decisions differ is said."""
     measured = load_file(outputs)
     if measured.keys() != reference.keys():
         return Finding("parity", "fail", f"outputs {sorted(measured)} instead of {sorted(reference)}")
@@ -94,7 +112,8 @@ def check_parity(
         # Outputs with an entry a token are compared where there is a token.
         real = mask_BT if wanted.shape[:2] == mask_BT.shape else torch.ones(wanted.shape[0], dtype=torch.bool)
         left, right = measured[key][real], wanted[real]
-        worst = max(worst, float((left - right).abs().max()))
+        gap = float((left - right).abs().max())
+        worst = max(worst, math.inf if math.isnan(gap) else gap)  # max(0, nan) is 0
         if left.dim() > 1:
             flips += int((left.argmax(-1) != right.argmax(-1)).sum())
     detail = f"max abs difference {worst:.2e}, tolerance {atol:.0e}, {flips} decisions differ, against {name}"

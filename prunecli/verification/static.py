@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints import strict_json
-from prunecli.checkpoints.folder import RECORD, Checkpoint, sha256
+from prunecli.checkpoints.folder import DANGEROUS_KEYS, RECORD, Checkpoint, sha256
 from prunecli.encoders import Encoder
 from prunecli.models import pruned
 from prunecli.verification.base import Finding, found
@@ -37,7 +37,12 @@ def check_manifest(checkpoint: Checkpoint) -> Finding:
     path = checkpoint.path / RECORD
     if not path.is_file():
         return Finding("manifest", "skip", f"no {RECORD}: not written by prunecli")
-    noted = strict_json.read_object(path).get("sha256") or {}
+    noted = strict_json.read_object(path).get("sha256")
+    if not isinstance(noted, dict) or not noted:
+        return Finding("manifest", "fail", f"{RECORD} notes no sha256")
+    added = {entry.name for entry in checkpoint.path.iterdir()} - noted.keys() - {RECORD}
+    if added:
+        return Finding("manifest", "fail", f"{min(added)} was added")
     changed = [
         name
         for name, digest in noted.items()
@@ -56,9 +61,7 @@ def check_config(checkpoint: Checkpoint, encoder: Encoder) -> Finding:
     if broken:
         return Finding("config", "fail", f"key {broken[0]!r} makes transformers 5 refuse to load or save")
     written = strict_json.read_object(checkpoint.path / "config.json")
-    code = [
-        key for key in ("trust_remote_code", "attn_implementation", "_attn_implementation") if key in written
-    ]
+    code = [key for key in DANGEROUS_KEYS if key in written and "name_or_path" not in key]
     if code:
         return Finding("config", "fail", f"key {code[0]!r} is no checkpoint's to decide")
     labels = checkpoint.config.get("id2label")

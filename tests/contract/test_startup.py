@@ -44,8 +44,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     masks = tiny.random_masks(tiny.sizes(dense), ("head", "ffn_int", "ffn_out", "ffn_in"), seed=0)
     tiny.cut(dense, masks, folder / "cut")
     (folder / "cut-masks" / "masks.safetensors").rename(folder / "run" / "masks.safetensors")
-    (folder / "run" / "run.json").write_text(json.dumps({"result": {"tokens": 16}}))
+    (folder / "run" / "run.json").write_text(json.dumps({"result": RESULT}))
     return folder
+
+
+RESULT = {"model": "m", "task": "t", "metric": "accuracy", "dense": None, "masked": {}, "tokens": 16}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -39,7 +39,9 @@ def gates_at(step: int, frozen_epochs: int, epochs: int = 4, steps: int = 40) ->
     gates = Gates(methods.get("gumbel-sigmoid"), tiny.table(tiny.tiny_model("bert")), ("head",), "open", 0)
     state = TrainerState(global_step=step, max_steps=steps, num_train_epochs=epochs)
     schedule = GateSchedule(gates, "linear", 5.0, 0.1, frozen_epochs)
-    schedule.on_step_begin(TrainingArguments(report_to="none"), state, TrainerControl())
+    schedule.on_step_begin(
+        TrainingArguments(report_to="none", num_train_epochs=epochs), state, TrainerControl()
+    )
     return gates
 
 
