@@ -15,7 +15,6 @@ import copy
 import json
 import tempfile
 import time
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -58,6 +57,11 @@ class Cost:
     lowest: float
     highest: float
 
+    @classmethod
+    def of(cls, kind: tuple[str, str], steps: list[float], plain: list[float]) -> "Cost":
+        ratios = [slower / step for slower, step in zip(steps, plain, strict=True)]
+        return cls(*kind, median(steps), median(ratios), min(ratios), max(ratios))
+
 
 class Subject:
     """A copy of a model with its trainer; `learned` says which gates it gets, None is the plain step."""
@@ -79,11 +83,8 @@ class Subject:
     def step(self, batch: Batch) -> None:
         """Train one step, the gates where they choose to act or where they are told to."""
         trainer, told = self.trainer, self.on_activation
-        with (
-            patch.object(GatedLinear, "scales_activation", lambda *_: told)
-            if told is not None
-            else nullcontext()
-        ):
+        choice = GatedLinear.scales_activation if told is None else lambda *_: told
+        with patch.object(GatedLinear, "scales_activation", choice):
             loss = trainer.training_step(self.model, batch)
         trainer.accelerator.clip_grad_norm_(self.model.parameters(), trainer.args.max_grad_norm)
         trainer.optimizer.step()
@@ -109,29 +110,14 @@ def measure(subjects: list[Subject], batches: list[Batch], rounds: int, cpu_time
     return [kept[1:] for kept in medians]
 
 
-def costs(kinds: list[tuple[str, str]], plain: list[float], gated: list[list[float]]) -> list[Cost]:
-    """Compare each kind's rounds with those of the plain step."""
-    found = []
-    for kind, steps in zip(kinds, gated, strict=True):
-        ratios = [slower / step for slower, step in zip(steps, plain, strict=True)]
-        found.append(Cost(*kind, median(steps), median(ratios), min(ratios), max(ratios)))
-    return found
-
-
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "model", nargs="?", type=Path, help="checkpoint folder; else a new 6-layer, 384-wide BERT"
-    )
+    parser = argparse.ArgumentParser(description="Compare training steps with and without gates.")
+    parser.add_argument("model", nargs="?", type=Path, help="checkpoint folder; default: a new 6-layer BERT")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--length", type=int, default=128, help="tokens an example")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument(
-        "--placement", nargs="+", choices=PLACEMENTS, default=["auto"], help="where gates act"
-    )
+    parser.add_argument("--placement", nargs="+", choices=PLACEMENTS, default=["auto"])
     parser.add_argument("--cpu-time", action="store_true", help="CPU seconds of the process, not wall time")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
@@ -146,17 +132,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         subjects = [Subject(model, folder, *kind) for kind in [(None, "auto"), *kinds]]
         plain, *gated = measure(subjects, batches, asked.rounds, asked.cpu_time)
-    found = costs(kinds, plain, gated)
+    found = [Cost.of(kind, steps, plain) for kind, steps in zip(kinds, gated, strict=True)]
     if asked.json:
         print(json.dumps({"plain_milliseconds": median(plain), "costs": [asdict(cost) for cost in found]}))
         return
-    print(
-        f"batch {asked.batch_size} x {asked.length}, {torch.get_num_threads()} threads, {asked.rounds} rounds"
-    )
-    print(f"{'gates':<9}{'placement':<12}{'ms a step':>10}{'ratio':>8}   range")
-    print(f"{'none':<21}{median(plain):>10.0f}{1:>8.3f}")
+    threads = torch.get_num_threads()
+    print(f"batch {asked.batch_size} x {asked.length}, {threads} threads, {asked.rounds} rounds")
+    print(f"{'gates':<9}{'placement':<12}ms a step   ratio   range")
+    print(f"{'none':<21}{median(plain):>9.0f}   1.000")
     for cost in found:
-        print(f"{cost.learned:<9}{cost.placement:<12}{cost.milliseconds:>10.0f}{cost.ratio:>8.3f}", end="   ")
+        print(f"{cost.learned:<9}{cost.placement:<12}{cost.milliseconds:>9.0f}{cost.ratio:>8.3f}", end="   ")
         print(f"{cost.lowest:.3f} .. {cost.highest:.3f}")
 
 

@@ -4,6 +4,7 @@ Values are real numbers: 0 removes the unit, anything else stays and is folded i
 (post-training methods rescale survivors, so 1.9 and -0.1 are normal).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -85,10 +86,10 @@ class MaskSet:
             )
 
     def rounded(self, encoder: Encoder, multiple: int) -> "MaskSet":
-        """Bring cut units back until each layer's width is a multiple.
+        """Bring cut units back until each layer's width, in rows and columns, is a multiple.
 
         The most valuable come back first: those with the highest logits, else those with the lowest index.
-        Layers that are empty stay empty. Heads are counted in heads.
+        Layers that are empty stay empty. A head is as wide as its size: 12 heads of 32 are all multiples of 32.
 
         Args:
             encoder: The model.
@@ -98,9 +99,10 @@ class MaskSet:
             return self
         masks = {group: mask.copy() for group, mask in self.masks.items()}
         for group, mask in masks.items():
+            step = multiple // math.gcd(multiple, encoder.head_size) if group == "head" else multiple
             for layer, row in enumerate(mask):
                 kept = int(np.count_nonzero(row))
-                wanted = min(-(-kept // multiple) * multiple, row.size)
+                wanted = min(-(-kept // step) * step, row.size)
                 cut = np.flatnonzero(row == 0)
                 if group in self.logits:
                     cut = cut[np.argsort(-self.logits[group][layer][cut], kind="stable")]

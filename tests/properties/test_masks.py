@@ -56,8 +56,9 @@ def test_rounding_gives_multiples(
 ) -> None:
     masks = tiny.random_masks(bert_encoder, groups, seed, empty=empty)
     for group, mask in masks.rounded(bert_encoder, multiple).masks.items():
-        full = mask_shape(bert_encoder, group)[1]
-        widths = np.count_nonzero(mask, axis=1)
+        size = bert_encoder.head_size if group == "head" else 1
+        full = mask_shape(bert_encoder, group)[1] * size
+        widths = np.count_nonzero(mask, axis=1) * size
         assert all(width % multiple == 0 or width == full for width in widths)
         assert ((widths == 0) == (np.count_nonzero(masks.masks[group], axis=1) == 0)).all()
 
