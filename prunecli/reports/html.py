@@ -1,6 +1,7 @@
 """The HTML page of a run: one self-contained file, inline SVG, no script."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
 from importlib import resources
 from pathlib import Path
@@ -50,6 +51,7 @@ def training_page(record: dict[str, Any]) -> str:
     result = record["result"]
     bars = charts.bars(result["kept"], result["units"])
     tiles = _tiles(result, bars)
+    tile_rows = -(-len(tiles) // TILES_A_ROW)
     out = Path(result["out"])
     pruned = f"{out.name}-pruned"
     environment = jinja2.Environment(
@@ -61,7 +63,7 @@ def training_page(record: dict[str, Any]) -> str:
         result=result,
         name=Path(result["model"]).name,
         tiles=tiles,
-        tile_columns=-(-len(tiles) // -(-len(tiles) // TILES_A_ROW)),
+        tile_columns=-(-len(tiles) // tile_rows),
         comparison=_comparison(result),
         charts=charts,
         units=UNITS,
@@ -110,24 +112,21 @@ def _tiles(result: Result, bars: list[charts.BarGroup]) -> list[Tile]:
 
 def _comparison(result: Result) -> list[tuple[str, str, str, str]]:
     """Return label, dense value, masked value and change of everything measured."""
-    dense, (flops, left_flops), (parameters, left_parameters) = (
-        result["dense"],
-        result["flops"],
-        result["parameters"],
-    )
+    dense = result["dense"]
     rows = []
     for name, value in result["masked"].items():
-        before, change = (
-            ("new head", "") if dense is None else (f"{dense[name]:.4f}", _signed(value - dense[name], ".4f"))
-        )
+        before = "new head" if dense is None else f"{dense[name]:.4f}"
+        change = "" if dense is None else _signed(value - dense[name], ".4f")
         rows.append((f"{name} on validation", before, f"{value:.4f}", change))
-    flops_change, parameters_change = left_flops / flops - 1, left_parameters / parameters - 1
-    label = f"encoder MFLOPs at {result['tokens']} tokens"
-    return [
-        *rows,
-        (label, f"{flops / 1e6:,.1f}", f"{left_flops / 1e6:,.1f}", _signed(flops_change, ".1%")),
-        ("parameters", f"{parameters:,}", f"{left_parameters:,}", _signed(parameters_change, ".1%")),
-    ]
+    flops = [count / 1e6 for count in result["flops"]]
+    rows.append(_counted(f"encoder MFLOPs at {result['tokens']} tokens", flops, ",.1f"))
+    rows.append(_counted("parameters", result["parameters"], ",d"))
+    return rows
+
+
+def _counted(label: str, pair: Sequence[float], form: str) -> tuple[str, str, str, str]:
+    before, after = pair
+    return label, f"{before:{form}}", f"{after:{form}}", _signed(after / before - 1, ".1%")
 
 
 def _curves(result: Result) -> list[charts.Curve]:

@@ -1,6 +1,7 @@
 """The record of a run: what was asked, on what, with which versions, and what came out."""
 
 import platform
+import shlex
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ def record(config: VerbConfig, result: Any) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "verb": config.verb,
-        "command": " ".join(["prunecli", *sys.argv[1:]]),
+        "command": shlex.join(["prunecli", *sys.argv[1:]]),
         "config": plain(asdict(config)),
         "versions": versions(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
