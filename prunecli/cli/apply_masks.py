@@ -1,5 +1,7 @@
 """`prunecli apply-masks`."""
 
+from dataclasses import asdict
+
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import ApplyMasksConfig
@@ -31,9 +33,9 @@ def _run(config: ApplyMasksConfig, out: Output) -> ExitCode:
         )
     out.result(result, quiet=str(result.out or ""), verb=config.verb)
     if result.written:
-        # What was cut differs from what the run decided: the folder's own masks say it.
-        other = f" --masks {result.out}/masks.safetensors" if config.masks or config.round_to > 1 else ""
-        out.line(f"Next: prunecli verify-automodel {result.out} --against {config.source}{other}")
+        from prunecli.reports.model_card import verify_command
+
+        out.line(f"Next: {verify_command(str(result.out), asdict(config))}")
     else:
         out.line(f"Dry run, nothing written. It would write: {', '.join(result.files)}")
     return ExitCode.DONE

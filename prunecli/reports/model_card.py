@@ -12,6 +12,7 @@ import yaml
 from prunecli.checkpoints.folder import CARD, Checkpoint
 from prunecli.encoders import Encoder
 from prunecli.masks.budget import LayerShapes
+from prunecli.masks.formats import FILE as MASKS
 from prunecli.models.pruned import AUTO_CLASSES, head_of
 from prunecli.tasks import tasks
 
@@ -68,7 +69,7 @@ def render(
         auto_class=AUTO_CLASSES[head],
         has_tokenizer=bool(checkpoint.tokenizer_files),
         is_pair=_is_pair(run),
-        verify_command=_verify_command(record),
+        verify_command=verify_command(Path(record["result"]["out"]).name, record["config"]),
         is_regression=checkpoint.config.get("problem_type") == "regression",
         shapes=[_shapes(encoder, number, layer) for number, layer in enumerate(layers)],
     )
@@ -134,13 +135,17 @@ def _is_pair(run: Json | None) -> bool:
     return "," in columns if columns else task is not None and len(task.columns) == 2
 
 
-def _verify_command(record: Json) -> str:
-    """Return the command that proves the folder equal to the masked model; rounded masks are written nowhere."""
-    config = record["config"]
-    words = ["prunecli", "verify-automodel", Path(record["result"]["out"]).name]
-    if config["round_to"] == 1:
-        words += ["--against", config["source"]]
-        words += ["--masks", config["masks"]] if config["masks"] else []
+def verify_command(folder: str, config: Json) -> str:
+    """Return the command that proves a folder equal to the gated model.
+
+    Args:
+        folder: The pruned folder.
+        config: The options of `apply-masks`. Where they name or round masks, what was cut differs from what a
+            run decided: the folder's own masks say it.
+    """
+    words = ["prunecli", "verify-automodel", folder, "--against", str(config["source"])]
+    if config["masks"] or config["round_to"] > 1:
+        words += ["--masks", f"{folder}/{MASKS}"]
     return shlex.join(words)
 
 
