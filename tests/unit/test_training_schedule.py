@@ -196,3 +196,17 @@ def test_the_log_shows_density_and_temperature(trainer: MaskTrainer) -> None:
 
 def test_the_gates_travel_in_the_models_state(trainer: MaskTrainer) -> None:
     assert f"{NAME}.logits.head" in trainer.model.state_dict()
+
+
+def test_fewer_steps_than_an_epoch_do_not_freeze_from_the_start() -> None:
+    gates = Gates(methods.get("gumbel-sigmoid"), tiny.table(tiny.tiny_model("bert")), ("head",), "open", 0)
+    schedule = GateSchedule(gates, "linear", 5.0, 0.1, 1)
+    asked = TrainingArguments(report_to="none", num_train_epochs=5, max_steps=100)
+    state = TrainerState(
+        global_step=0, max_steps=100, num_train_epochs=1
+    )  # what the Trainer makes of max_steps
+    schedule.on_step_begin(asked, state, TrainerControl())
+    assert not gates.frozen
+    state.global_step = 80
+    schedule.on_step_begin(asked, state, TrainerControl())
+    assert gates.frozen
