@@ -1,5 +1,6 @@
 """`apply-masks`: cut the masked units out of a checkpoint. No model is built; torch is not needed."""
 
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from prunecli.reports import model_card, run_record
 from prunecli.shrink.already import already_cut
 from prunecli.shrink.plan import CutPlan, plan_cut
 from prunecli.shrink.slicing import cut_bytes
+
+log = logging.getLogger(__name__)
 
 TOKENS = 128  # length at which FLOPs are counted where no run says how long its examples are
 
@@ -79,6 +82,8 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
     total.check(encoder, str(checkpoint.path))
     plan = plan_cut(checkpoint, encoder, masks, already)
     native = _native(config, plan)
+    if encoder.sharing:
+        log.info(encoder.sharing)
     result = _result(config, checkpoint, encoder, already, total, plan, native)
     if not config.dry_run and config.out is not None:
         with staged_folder(config.out, config.overwrite) as folder:
