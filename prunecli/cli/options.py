@@ -13,7 +13,7 @@ import yaml
 
 from prunecli.cli.output import Output
 from prunecli.errors import ExitCode, InputError
-from prunecli.fields import OUTPUT, Field, VerbConfig, config_fields
+from prunecli.fields import OUTPUT, Field, VerbConfig, as_items, config_fields
 
 Run = Callable[[Any, Output], ExitCode]
 
@@ -125,5 +125,5 @@ def _read_config(path: Path, config: type[VerbConfig]) -> dict[str, Any]:
                 f"--config {path}: {config.verb} has no option {key!r}",
                 f"did you mean {near[0]}?" if near else None,
             )
-        found[name] = [value] if known[name].many and not isinstance(value, list) else value
+        found[name] = as_items(value) if known[name].many else value
     return found

@@ -77,7 +77,7 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
     encoder = pruned.encoder_of(checkpoint)
     pruned.head_of(checkpoint.architecture, encoder)
     already = already_cut(checkpoint, encoder)
-    masks = _masks(config, checkpoint, encoder)
+    masks = _masks(config, checkpoint, encoder, already)
     total = masks.after(already)
     total.check(encoder, str(checkpoint.path))
     plan = plan_cut(checkpoint, encoder, masks, already)
@@ -91,15 +91,15 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
     return result
 
 
-def _masks(config: ApplyMasksConfig, checkpoint: Checkpoint, encoder: Encoder) -> MaskSet:
+def _masks(config: ApplyMasksConfig, checkpoint: Checkpoint, encoder: Encoder, already: MaskSet) -> MaskSet:
     if config.masks is None and not is_run(config.source):
         raise InputError(
             f"{config.source} is a checkpoint, not a run folder of train-masks",
             "say which masks with --masks PATH",
         )
-    masks = formats.read(config.masks or config.source, encoder)
+    masks = formats.read(config.masks or config.source, encoder, config.mask_convention)
     masks.check(encoder, str(checkpoint.path))
-    return masks.rounded(encoder, config.round_to)
+    return masks.rounded(encoder, config.multiples, already)
 
 
 def _native(config: ApplyMasksConfig, plan: CutPlan) -> bool:
