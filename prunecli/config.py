@@ -23,9 +23,8 @@ Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Where to compute.
 BatchSize = Annotated[int, Opt("Examples a batch.", TRAINING, minimum=1)]
 Seed = Annotated[int, Opt("Seed of everything random.", TRAINING, minimum=0)]
 
-MaskConvention = Literal["auto", "inputs", "outputs"]
-Convention = Annotated[
-    MaskConvention,
+MaskConvention = Annotated[
+    Literal["auto", "inputs", "outputs"],
     Opt(
         "What the two FFN masks of .pt files scale: inputs or outputs of the linears that name them. "
         "auto goes by their shapes.",
@@ -139,14 +138,18 @@ class ApplyMasksConfig(VerbConfig):
     masks: Annotated[Path | None, Opt("masks.safetensors, or a folder of head_mask.pt and its siblings.")] = (
         None
     )
-    mask_convention: Convention = "auto"
+    mask_convention: MaskConvention = "auto"
     native: Annotated[
         Literal["auto", "always", "never"],
         Opt("Write a stock config, which loads without remote code.", MASKS),
     ] = "auto"
     round_to: Annotated[
         tuple[str, ...],
-        Opt("Keep each layer's width a multiple of N; GROUP=N says it for one group.", MASKS),
+        Opt(
+            "Keep each layer's width a multiple of N; GROUP=N says it for one group.",
+            MASKS,
+            metavar="[GROUP=]N",
+        ),
     ] = ()
     out: Annotated[Path | None, Opt("Folder to write.", OUTPUT, short="-o")] = None
     overwrite: Overwrite = False
@@ -197,7 +200,7 @@ class VerifyConfig(VerbConfig):
     checkpoint: Annotated[Path, Opt("The folder to verify.", positional=True)]
     against: Annotated[Path | None, Opt("What it shall equal: a run folder or a checkpoint.")] = None
     masks: Annotated[Path | None, Opt("Masks to gate the --against checkpoint with.")] = None
-    mask_convention: Convention = "auto"
+    mask_convention: MaskConvention = "auto"
     atol: Annotated[
         float | None,
         Opt(

@@ -26,6 +26,7 @@ class Opt:
         maximum: Largest value allowed.
         positional: Whether it is an argument instead of an option.
         short: A one-letter spelling.
+        metavar: What stands for the value in help; the type's name where None.
     """
 
     help: str
@@ -34,6 +35,7 @@ class Opt:
     maximum: float | None = None
     positional: bool = False
     short: str | None = None
+    metavar: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

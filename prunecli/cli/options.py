@@ -75,7 +75,11 @@ def _parameter(config: type[VerbConfig], field: Field) -> tuple[Any, Any, Any]:
     else:
         spellings = [field.spelled, *([field.opt.short] if field.opt.short else [])]
         info = typer.Option(
-            *spellings, help=field.opt.help, rich_help_panel=field.opt.panel, show_envvar=False
+            *spellings,
+            help=field.opt.help,
+            metavar=field.opt.metavar,
+            rich_help_panel=field.opt.panel,
+            show_envvar=False,
         )
     if isinstance(default, tuple):
         default = list(default)

@@ -82,7 +82,7 @@ def value(field: Field) -> str:
     )
     low, high = field.opt.minimum, field.opt.maximum
     limits = ("" if low is None else f" >= {low:g}") + ("" if high is None else f" <= {high:g}")
-    return kind + limits + (", repeatable" if field.many else "")
+    return (field.opt.metavar or kind + limits) + (", repeatable" if field.many else "")
 
 
 def default(verb: Verb, field: Field) -> Any:
