@@ -1,13 +1,16 @@
-"""What a pruning method is: four functions on gate logits."""
+"""What a pruning method is: gates that learn while the weights train, or scores from a few passes without training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
+
+from prunecli.calibration.sublayers import Batch
+from prunecli.encoders import Encoder
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class GateMethod:
     """One way to relax, decide and penalise gates. Logits are [layers, units], float32.
 
     Attributes:
@@ -23,3 +26,45 @@ class Method:
     sample: Callable[[Tensor, float], Tensor]
     decide: Callable[[Tensor], Tensor]
     penalties: Callable[[Tensor], dict[str, Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """A model, examples to look at it with, and what has gone of it already.
+
+    Attributes:
+        model: In evaluation mode, with gates that stand at `kept`.
+        encoder: Its table and sizes.
+        batches: Model inputs without labels.
+        labels: The labels of each batch, by argument name of the model.
+        kept: Masks [layers, units] by group.
+        seed: Of everything drawn.
+    """
+
+    model: nn.Module
+    encoder: Encoder
+    batches: Sequence[Batch]
+    labels: Sequence[Mapping[str, Tensor]]
+    kept: Mapping[str, Tensor]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreMethod:
+    """One way to tell what each unit is worth, without training.
+
+    Attributes:
+        paper: Where it comes from.
+        score: -> scores [layers, units] by group: the loss that removing the unit adds, in any one unit for all
+            of them; -1 where it has gone already.
+        rounds: How often scores are taken anew on the way to the budget.
+        needs_labels: Whether it looks at labels.
+    """
+
+    paper: str
+    score: Callable[[Calibrated], dict[str, Tensor]]
+    rounds: int = 1
+    needs_labels: bool = False
+
+
+Method = GateMethod | ScoreMethod

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from prunecli.methods.base import Method
+from prunecli.methods.base import GateMethod
 
 OPEN = 2.5  # sigmoid 0.92: nearly open, and the gradient of the sparsity loss is still alive
 CLAMP = 1e-6  # keeps the noise within +-13.8
@@ -43,7 +43,7 @@ def penalties(logits: Tensor) -> dict[str, Tensor]:
     return {"sparsity": probability.mean(), "quantization": entropy.mean()}
 
 
-METHOD = Method(
+METHOD = GateMethod(
     paper="Maddison et al. 2017, https://arxiv.org/abs/1611.00712; Jang et al. 2017, https://arxiv.org/abs/1611.01144",
     start=start,
     sample=sample,

@@ -9,7 +9,7 @@ from prunecli.encoders import Encoder
 from prunecli.masks import MaskSet
 from prunecli.masks.gates import put_gates
 from prunecli.masks.units import mask_shape
-from prunecli.methods.base import Method
+from prunecli.methods.base import GateMethod
 
 NAME = "pruning_gates"  # the attribute of the model, and so the prefix in trainer checkpoints
 
@@ -23,7 +23,7 @@ class Gates(nn.Module):
     """
 
     def __init__(
-        self, method: Method, encoder: Encoder, groups: tuple[str, ...], how: str, seed: int
+        self, method: GateMethod, encoder: Encoder, groups: tuple[str, ...], how: str, seed: int
     ) -> None:
         super().__init__()
         self.method = method

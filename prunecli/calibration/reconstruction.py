@@ -1,0 +1,219 @@
+r"""Refit what is left of each sublayer to what the dense one did; closed form, no labels, no gradient step.
+
+Bottom up, with X what the output linear reads in the *pruned* model, Y the dense model's residual stream after the
+sublayer less the pruned model's before it, and W the old weights and bias of the kept columns:
+
+    W* = argmin |X W - Y|^2 + lambda |W - W_old|^2 = (X'X + lambda I)^-1 (X'Y + lambda W_old)
+
+so each sublayer also mends what those below it lost (K-prune, Park et al. 2024, https://arxiv.org/abs/2308.03449, with
+a ridge towards the old weights). A sublayer is refitted only where that brings predictions on other examples closer to
+the dense model's.
+
+Shapes: B batch, T tokens, M tokens that count, H hidden, N columns, K kept columns, K1 the same and a one for the bias.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from prunecli.calibration.backward import backward_passes
+from prunecli.calibration.directions import directions, is_multi_label
+from prunecli.calibration.divergence import divergence
+from prunecli.calibration.layerwise import Arguments, Calls, layers_of, record_calls, run_layer
+from prunecli.calibration.sublayers import Batch, expand, linear_of, sublayers, watched
+from prunecli.encoders import Encoder
+from prunecli.masks.units import Touch
+
+RIDGE = 1e-2  # lambda, as a share of the mean of X'X's diagonal
+CLOSE = 1e-4  # an output that differs less from the plain sum of what was added has seen no norm
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One model on its way through the layers.
+
+    Attributes:
+        layers: The layers' modules.
+        places: The sublayers of each layer: attention, then feed-forward.
+        hidden: By batch: what the current layer reads.
+    """
+
+    model: nn.Module
+    encoder: Encoder
+    layers: list[nn.Module]
+    places: list[list[Touch]]
+    hidden: list[Tensor]
+
+    def run(self, layer: int, others: Arguments, number: int) -> "_Seen":
+        """Run one layer on one batch and see what happens inside."""
+        base, hidden = self.model.base_model, self.hidden[number]
+        assert isinstance(base, nn.Module)
+        entry = base.get_submodule(self.encoder.module(layer, self.encoder.family.ffn.inputs[0]))
+        linears = [linear_of(self.model, place) for place in self.places[layer]]
+        with watched([*linears, entry]) as seen:
+            output = run_layer(self.layers[layer], hidden, others)
+        (read_a, wrote_a), (read_f, wrote_f), (entered, _) = (calls[-1] for calls in seen)
+        attended = hidden + wrote_a
+        plain_sum = torch.allclose(output, attended + wrote_f, atol=CLOSE, rtol=CLOSE)
+        between = (
+            attended if plain_sum else entered
+        )  # with norms after the sums, the FFN reads its own residual
+        return _Seen((read_a, read_f), (hidden, between), (attended, between + wrote_f), output)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one layer did with one batch; pairs are of attention and feed-forward.
+
+    Attributes:
+        read: What the output linears read, [B, T, N].
+        residuals: What the linears' outputs are added to, [B, T, H].
+        streams: The sums, before any norm.
+        output: What the layer writes.
+    """
+
+    read: tuple[Tensor, Tensor]
+    residuals: tuple[Tensor, Tensor]
+    streams: tuple[Tensor, Tensor]
+    output: Tensor
+
+
+@torch.no_grad()
+def reconstruct(
+    dense: nn.Module,
+    pruned: nn.Module,
+    encoder: Encoder,
+    kept: dict[str, Tensor],
+    batches: Sequence[Batch],
+    held_out: Sequence[Batch],
+) -> tuple[float, float]:
+    """Refit the output linears of a gated model in place.
+
+    Args:
+        dense: The model as it was.
+        pruned: The same with gates on it, set to the masks; kept columns and biases of output linears change.
+        encoder: Its table and sizes.
+        kept: Masks [layers, units] by group.
+        batches: Inputs to fit to.
+        held_out: Inputs that decide whether a sublayer keeps its new weights.
+
+    Returns:
+        Mean divergence from the dense model on `held_out`, before and after.
+
+    Raises:
+        UnsupportedModelError: The layers are no plain chain.
+    """
+    calls = record_calls(dense, encoder, batches)
+    needed = _needed_tokens(dense, encoder, batches)
+    guard = _Guard(dense, pruned, held_out)
+    before = guard.best
+    mine, whole = (_stream(model, encoder, calls) for model in (pruned, dense))
+    for layer in range(encoder.layers):
+        others = calls.others[layer]
+        wanted = []  # streams and output alone: what the linears read would fill the memory
+        for number in range(len(batches)):
+            seen = whole.run(layer, others[number], number)
+            wanted.append((seen.streams, seen.output))
+        for part, place in enumerate(mine.places[layer]):
+            columns_N = expand(kept[place.group][layer].bool(), place)
+            moments = _Moments(int(columns_N.sum()), linear_of(pruned, place))
+            for number in range(len(batches)):
+                seen = mine.run(layer, others[number], number)
+                target_BTH = wanted[number][0][part] - seen.residuals[part]
+                needed_BT = needed[place][number]
+                moments.add(seen.read[part][needed_BT][:, columns_N], target_BTH[needed_BT])
+            guard.offer(
+                linear_of(pruned, place), columns_N, moments.solve(linear_of(pruned, place), columns_N)
+            )
+        whole.hidden = [output for _, output in wanted]
+        mine.hidden = [mine.run(layer, others[number], number).output for number in range(len(batches))]
+    return before, guard.best
+
+
+class _Moments:
+    """X'X and X'Y of a least-squares fit, in float64, with a column of ones where the linear has a bias."""
+
+    def __init__(self, columns: int, linear: nn.Linear) -> None:
+        self.ones = int(linear.bias is not None)
+        new = linear.weight.new_zeros
+        self.xx = new(columns + self.ones, columns + self.ones, dtype=torch.float64)
+        self.xy = new(columns + self.ones, linear.out_features, dtype=torch.float64)
+
+    def add(self, x_MK: Tensor, y_MH: Tensor) -> None:
+        """Add a batch of rows."""
+        x_MK1 = torch.cat([x_MK, x_MK.new_ones(len(x_MK), self.ones)], 1)
+        self.xx += x_MK1.T @ x_MK1
+        self.xy += x_MK1.T @ y_MH
+
+    def solve(self, linear: nn.Linear, columns_N: Tensor) -> Tensor:
+        """Return weights and bias [H, K1] that fit best, near those of the linear."""
+        old_HK = linear.weight[:, columns_N]
+        old_HK1 = old_HK if linear.bias is None else torch.cat([old_HK, linear.bias[:, None]], 1)
+        squares_K = self.xx.diagonal()[: old_HK.shape[1]]
+        ridge_K1 = torch.full_like(
+            self.xx.diagonal(), RIDGE * float(squares_K.sum()) / max(len(squares_K), 1)
+        )
+        if self.ones:
+            ridge_K1[-1] = 0.0  # the bias may go where it has to
+        system = self.xx + torch.diag(ridge_K1 + 1e-12)
+        fitted: Tensor = torch.linalg.solve(system, self.xy + ridge_K1[:, None] * old_HK1.T.double())
+        return fitted.T
+
+
+class _Guard:
+    """Knows how far predictions on held-out examples are from the dense model's, and takes back what does not help."""
+
+    def __init__(self, dense: nn.Module, pruned: nn.Module, held_out: Sequence[Batch]) -> None:
+        self.model, self.batches = pruned, held_out
+        self.multi_label = is_multi_label(dense)
+        self.teacher = [dense(**batch) for batch in held_out]
+        self.best = self._distance()
+
+    def offer(self, linear: nn.Linear, columns_N: Tensor, fitted_HK1: Tensor) -> None:
+        """Give a linear new weights and keep them if predictions come closer."""
+        old_weight, old_bias = linear.weight.clone(), None if linear.bias is None else linear.bias.clone()
+        linear.weight[:, columns_N] = fitted_HK1[:, : int(columns_N.sum())].to(linear.weight.dtype)
+        if linear.bias is not None:
+            linear.bias.copy_(fitted_HK1[:, -1])
+        distance = self._distance()
+        if distance < self.best:
+            self.best = distance
+        else:
+            linear.weight.copy_(old_weight)
+            if old_bias is not None:
+                linear.bias.copy_(old_bias)
+
+    def _distance(self) -> float:
+        pairs = zip(self.batches, self.teacher, strict=True)
+        each = [
+            divergence(self.model(**batch), wanted, self.multi_label, batch["attention_mask"])
+            for batch, wanted in pairs
+        ]
+        distance = float(torch.stack(each).mean())
+        return distance if math.isfinite(distance) else math.inf
+
+
+def _stream(model: nn.Module, encoder: Encoder, calls: Calls) -> _Stream:
+    places = [
+        [place for place in sublayers(encoder) if place.layer == layer] for layer in range(encoder.layers)
+    ]
+    return _Stream(model, encoder, layers_of(model, encoder), places, list(calls.first))
+
+
+def _needed_tokens(dense: nn.Module, encoder: Encoder, batches: Sequence[Batch]) -> dict[Touch, list[Tensor]]:
+    """Say of each token [B, T] of each batch whether predictions depend on what a sublayer writes for it.
+
+    The last layer of a classifier counts for the first token alone: a fit to the others would only cost.
+    """
+    generator, multi_label = torch.Generator().manual_seed(0), is_multi_label(dense)
+
+    def scalars(outputs: object, number: int) -> list[Tensor]:
+        return list(directions(outputs, multi_label, batches[number]["attention_mask"], generator))[:1]
+
+    needed: dict[Touch, list[Tensor]] = {place: [] for place in sublayers(encoder)}
+    for seen in backward_passes(dense, encoder, batches, scalars):
+        needed[seen.place].append(seen.gradients_DBTH[0].any(-1) & seen.real_BT)
+    return needed
