@@ -134,6 +134,9 @@ class ApplyMasksConfig(VerbConfig):
     ] = "auto"
     round_to: Annotated[int, Opt("Keep each layer's width a multiple of N.", MASKS, minimum=1)] = 1
     out: Annotated[Path | None, Opt("Folder to write.", OUTPUT, short="-o")] = None
+    max_shard_size: Annotated[
+        str, Opt("Largest file of weights, as 5GB; what is over goes on in the next.", OUTPUT)
+    ] = "50GB"
     overwrite: Overwrite = False
     dry_run: DryRun = False
 
