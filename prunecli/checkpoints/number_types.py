@@ -18,7 +18,7 @@ NUMPY_TYPES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def as_bits(data: bytes | bytearray, dtype: str, shape: tuple[int, ...]) -> Bits:
+def as_bits(data: bytearray | memoryview, dtype: str, shape: tuple[int, ...]) -> Bits:
     """Interpret a tensor's bytes, or some rows of them, as unsigned integers of a shape."""
     return np.frombuffer(data, dtype=f"<u{BYTES[dtype]}").reshape(shape)
 

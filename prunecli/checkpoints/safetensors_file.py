@@ -22,7 +22,8 @@ BYTES = {
 MAX_DIMENSIONS = 64
 FLOATS = ("F64", "F32", "F16", "BF16")
 
-Chunk = bytes | memoryview  # some bytes of a file that is written as a stream; memoryviews are of bytes
+# Some bytes of a file that is written as a stream; they may change once the next chunk is asked for.
+Chunk = bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,14 @@ class TensorEntry:
                 raise InputError(f"{self.path}: truncated at tensor {self.name}")
             return data
 
-    def pieces(self, size: int) -> Iterator[bytes]:
-        """Read the tensor's bytes, `size` of them at a time."""
+    def pieces(self, size: int) -> Iterator[memoryview]:
+        """Read the tensor's bytes, `size` of them at a time; each piece takes the place of the one before."""
+        piece = memoryview(bytearray(min(size, self.size)))
         with self.path.open("rb") as file:
             file.seek(self.start)
             for start in range(self.start, self.stop, size):
-                piece = file.read(min(size, self.stop - start))
-                if len(piece) < min(size, self.stop - start):
+                piece = piece[: self.stop - start]
+                if file.readinto(piece) != len(piece):
                     raise InputError(f"{self.path}: truncated at tensor {self.name}")
                 yield piece
 

@@ -13,7 +13,7 @@ from prunecli.checkpoints.safetensors_file import Chunk
 from prunecli.masks.units import ROWS
 from prunecli.shrink.plan import CutPlan, Indices, TensorCut
 
-BLOCK_BYTES = 1 << 18  # read at a time; larger buffers go back to the system and come again page by page
+BLOCK_BYTES = 1 << 18  # read at a time; the parts cut out of larger blocks would cost new pages each time
 
 
 def cut_tensors(plan: CutPlan) -> Iterator[Iterator[Chunk]]:

@@ -95,6 +95,17 @@ def test_a_file_cut_short_after_its_header_was_read_is_noticed(tmp_path: Path) -
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(InputError, match=r"x\.safetensors: truncated at tensor x"):
         found.read()
+    with pytest.raises(InputError, match=r"x\.safetensors: truncated at tensor x"):
+        list(found.pieces(7))
+
+
+@pytest.mark.parametrize("size", [1, 5, 16, 99])
+def test_a_tensor_is_read_in_pieces(size: int, tmp_path: Path) -> None:
+    save_file({"x": torch.arange(4), "y": torch.ones(4)}, tmp_path / "x.safetensors")
+    found = read_header(tmp_path / "x.safetensors")["x"]
+    pieces = [bytes(piece) for piece in found.pieces(size)]
+    assert b"".join(pieces) == found.read()
+    assert max(map(len, pieces)) <= size
 
 
 def test_an_entry_knows_its_size_and_elements() -> None:
