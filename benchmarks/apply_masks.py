@@ -59,7 +59,7 @@ class Row:
     @classmethod
     def of(cls, name: str, costs: list[Cost], interpreter: int) -> "Row":
         seconds = [one.seconds for one in costs]
-        peak = max(one.peak for one in costs) - interpreter
+        peak = max(0, max(one.peak for one in costs) - interpreter)
         return cls(name, median(seconds), min(seconds), median(one.cpu for one in costs), peak)
 
 
