@@ -152,6 +152,9 @@ class ApplyMasksConfig(VerbConfig):
         ),
     ] = ()
     out: Annotated[Path | None, Opt("Folder to write.", OUTPUT, short="-o")] = None
+    max_shard_size: Annotated[
+        str, Opt("Largest file of weights, as 5GB; what is over goes on in the next.", OUTPUT)
+    ] = "50GB"
     overwrite: Overwrite = False
     dry_run: DryRun = False
 

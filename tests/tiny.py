@@ -191,12 +191,12 @@ def random_masks(
     return MaskSet(masks)
 
 
-def cut(source: Path, masks: MaskSet, out: Path, native: str = "auto") -> Path:
+def cut(source: Path, masks: MaskSet, out: Path, native: str = "auto", **options: Any) -> Path:
     """Write the masks next to `out` and cut them out of a checkpoint, as `prunecli apply-masks` does."""
     folder = out.with_name(out.name + "-masks")
     folder.mkdir(parents=True)
     formats.write(masks, sizes(source), folder)
-    options = {"source": source, "masks": folder / formats.FILE, "out": out, "native": native}
+    options |= {"source": source, "masks": folder / formats.FILE, "out": out, "native": native}
     apply_masks.run(ApplyMasksConfig.of(options))
     return out
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from prunecli.checkpoints.safetensors_file import BYTES, TensorEntry
+from prunecli.checkpoints.safetensors_file import BYTES
 
 Bits = npt.NDArray[Any]  # unsigned integers of the type's size
 
@@ -18,9 +18,9 @@ NUMPY_TYPES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def read_bits(entry: TensorEntry) -> Bits:
-    """Read a tensor as unsigned integers of its shape."""
-    return np.frombuffer(entry.read(), dtype=f"<u{BYTES[entry.dtype]}").reshape(entry.shape)
+def as_bits(data: bytearray | memoryview, dtype: str, shape: tuple[int, ...]) -> Bits:
+    """Interpret a tensor's bytes, or some rows of them, as unsigned integers of a shape."""
+    return np.frombuffer(data, dtype=f"<u{BYTES[dtype]}").reshape(shape)
 
 
 def to_floats(bits: Bits, dtype: str) -> npt.NDArray[Any]:

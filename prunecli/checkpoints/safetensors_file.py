@@ -7,10 +7,9 @@ files; this reader also rejects duplicate names, needs no torch, and can hand ou
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from prunecli.checkpoints import strict_json
 from prunecli.errors import InputError
@@ -22,6 +21,9 @@ BYTES = {
 }  # fmt: skip
 MAX_DIMENSIONS = 64
 FLOATS = ("F64", "F32", "F16", "BF16")
+
+# Some bytes of a file that is written as a stream; they may change once the next chunk is asked for.
+Chunk = bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,17 @@ class TensorEntry:
             if file.readinto(data) != self.size:
                 raise InputError(f"{self.path}: truncated at tensor {self.name}")
             return data
+
+    def pieces(self, size: int) -> Iterator[memoryview]:
+        """Read the tensor's bytes, `size` of them at a time; each piece takes the place of the one before."""
+        piece = memoryview(bytearray(min(size, self.size)))
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            for start in range(self.start, self.stop, size):
+                piece = piece[: self.stop - start]
+                if file.readinto(piece) != len(piece):
+                    raise InputError(f"{self.path}: truncated at tensor {self.name}")
+                yield piece
 
 
 def read_header(path: Path) -> dict[str, TensorEntry]:
@@ -142,16 +155,12 @@ class Declared:
         return math.prod(self.shape) * BYTES[self.dtype]
 
 
-def write(
-    file: IO[bytes],
-    tensors: list[Declared],
-    chunks: Iterator[bytes | bytearray | memoryview],
-    metadata: Mapping[str, str],
-) -> None:
-    """Write one safetensors file as a stream.
+def serialize(
+    tensors: Sequence[Declared], chunks: Iterable[Chunk], metadata: Mapping[str, str]
+) -> Iterator[Chunk]:
+    """Yield the bytes of a safetensors file: the header, then the chunks as they come.
 
     Args:
-        file: Opened for binary writing.
         tensors: What the file shall hold, in the order of its bytes.
         chunks: The bytes of these tensors, one after the other, in pieces of any size.
         metadata: Header metadata.
@@ -167,7 +176,10 @@ def write(
         position += tensor.size
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the format aligns the bytes to 8
-    file.write(len(text).to_bytes(8, "little") + text)
-    written = sum(file.write(chunk) for chunk in chunks)
-    if written != position:
-        raise ValueError(f"{written} bytes came for tensors of {position} bytes")
+    yield len(text).to_bytes(8, "little") + text
+    came = 0
+    for chunk in chunks:
+        came += len(chunk)
+        yield chunk
+    if came != position:
+        raise ValueError(f"{came} bytes came for tensors of {position} bytes")

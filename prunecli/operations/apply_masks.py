@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prunecli.checkpoints.atomic import check_source, check_target, staged_folder
-from prunecli.checkpoints.folder import CARD, RECORD, WEIGHTS, Checkpoint, read_checkpoint, sha256
+from prunecli.checkpoints.folder import CARD, RECORD, Checkpoint, read_checkpoint, sha256
 from prunecli.checkpoints.run_folder import is_run, model_of, read_record, read_result
-from prunecli.checkpoints.safetensors_file import write
+from prunecli.checkpoints.shards import file_names, parse_size, write_weights
 from prunecli.checkpoints.strict_json import write_json
 from prunecli.checkpoints.tokenizer_files import write_tokenizer
 from prunecli.config import ApplyMasksConfig
@@ -22,7 +22,7 @@ from prunecli.models import pruned
 from prunecli.reports import model_card, run_record
 from prunecli.shrink.already import already_cut
 from prunecli.shrink.plan import CutPlan, plan_cut
-from prunecli.shrink.slicing import cut_bytes
+from prunecli.shrink.slicing import cut_tensors
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ def _result(
     tokens = read_result(config.source).get("tokens", TOKENS) if is_run(config.source) else TOKENS
     names = [
         "config.json",
-        WEIGHTS,
+        *file_names(plan.declared, parse_size(config.max_shard_size)),
         RECORD,
         CARD,
         MASKS,
@@ -165,8 +165,8 @@ def _write(
         written_config = pruned.shipped_config(checkpoint.config, encoder, head, plan.changes)
         (folder / pruned.FILE).write_text(pruned.render(encoder, head), encoding="utf-8")
     write_json(folder / "config.json", written_config)
-    with (folder / WEIGHTS).open("wb") as file:
-        write(file, plan.declared, cut_bytes(plan), {"format": "pt"})
+    limit = parse_size(config.max_shard_size)
+    digests = write_weights(folder, plan.declared, cut_tensors(plan), limit)
     safetensors_masks.write(total, folder)
     write_tokenizer(checkpoint, encoder, folder)
     for path in checkpoint.carried_files:
@@ -175,5 +175,6 @@ def _write(
     run = read_record(config.source) if is_run(config.source) else None
     card = model_card.render(checkpoint, encoder, layer_shapes(encoder, total), record, run)
     (folder / CARD).write_text(card, encoding="utf-8")
-    record["sha256"] = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    files = sorted(folder.iterdir())
+    record["sha256"] = {path.name: digests.get(path.name) or sha256(path) for path in files}
     write_json(folder / RECORD, record)

@@ -30,7 +30,7 @@ class TensorCut:
 
     Attributes:
         entry: Where it stands.
-        keep: Indices that stay, by dimension; a dimension that is absent stays whole.
+        keep: Indices that stay, ascending, by dimension; a dimension that is absent stays whole.
         scale: float32 factors of what stays, by dimension.
     """
 

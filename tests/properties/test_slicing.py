@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,21 +13,22 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from prunecli.checkpoints.safetensors_file import read_header
+from prunecli.shrink import slicing
 from prunecli.shrink.plan import TensorCut
-from prunecli.shrink.slicing import from_floats, slice_tensor, to_floats
+from prunecli.shrink.slicing import cut_rows, from_floats, to_floats
 
 TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
 SEEDS = st.integers(0, 10_000)
 
 
 def sliced(tensor: Tensor, keep: dict[int, list[int]], scale: dict[int, np.ndarray]) -> Tensor:
-    """Send a tensor through a file and `slice_tensor`."""
+    """Send a tensor through a file and `cut_rows`."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "x.safetensors"
         save_file({"x": tensor}, path)
         indices = {dim: np.array(index, dtype=np.intp) for dim, index in keep.items()}
         cut = TensorCut(read_header(path)["x"], indices, scale)
-        array = slice_tensor(cut)
+        array = np.concatenate(list(cut_rows(cut)))
         assert array.shape == cut.declared.shape
     return torch.from_numpy(array).view(tensor.dtype)
 
@@ -66,6 +68,17 @@ def test_kept_rows_get_their_own_factors(dtype: str, rows: set[int], seed: int) 
     )  # exact in every type
     expected = tensor[keep] * powers[:, None].to(TYPES[dtype])
     assert torch.equal(sliced(tensor, {0: keep}, {0: powers.numpy()}), expected)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@given(seed=SEEDS, rows=st.sets(st.integers(0, 6)), block=st.integers(1, 200))
+def test_the_size_of_a_block_changes_nothing(dtype: str, seed: int, rows: set[int], block: int) -> None:
+    tensor = torch.randn(7, 5, generator=torch.Generator().manual_seed(seed)).to(TYPES[dtype])
+    keep = {0: sorted(rows), 1: [0, 2, 3]}
+    scale = {0: np.linspace(0.1, 2, len(rows), dtype=np.float32), 1: np.float32([3, 0.3, -1])}
+    whole = sliced(tensor, keep, scale)
+    with patch.object(slicing, "BLOCK_BYTES", block):
+        assert torch.equal(sliced(tensor, keep, scale), whole)
 
 
 @pytest.mark.parametrize("dtype", ["F16", "BF16"])

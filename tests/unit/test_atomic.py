@@ -99,7 +99,7 @@ def test_a_full_disk_in_the_middle_of_a_cut_leaves_nothing(
     def full(file: object, *_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(apply_masks, "write", full)
+    monkeypatch.setattr(apply_masks, "write_weights", full)
     masks = tiny.random_masks(tiny.sizes(bert), ("head",), seed=0)
     with pytest.raises(InputError, match="No space left"):
         tiny.cut(bert, masks, tmp_path / "cut")

@@ -15,7 +15,7 @@ from prunecli.encoders import Encoder, Family, ModelType, Sublayer
 from prunecli.errors import InputError, MaskError
 from prunecli.masks import MaskSet
 from prunecli.shrink.plan import CutPlan, plan_cut
-from prunecli.shrink.slicing import slice_tensor
+from prunecli.shrink.slicing import cut_rows
 from tests import tiny
 
 NEURONS = MaskSet({"ffn_int": np.array([[1] * 10 + [0] * 38] * 3, dtype=np.float32)})
@@ -136,7 +136,8 @@ def test_whole_numbers_are_cut_but_never_scaled(bert: Path, tmp_path: Path) -> N
     quantised = torch.randint(-100, 100, (32, 48), dtype=torch.int8)
     checkpoint = changed(bert, tmp_path / "x", **{f"{OUTPUT}.weight": quantised})
     cuts = {cut.entry.name: cut for cut in plan_cut(checkpoint, tiny.sizes(bert), NEURONS, WHOLE).cuts}
-    kept = slice_tensor(cuts[f"{OUTPUT}.weight"]).view(np.int8)
+    (block,) = cut_rows(cuts[f"{OUTPUT}.weight"])
+    kept = block.view(np.int8)
     assert np.array_equal(kept, quantised[:, :10].numpy())
     with pytest.raises(MaskError, match=f"{OUTPUT}.weight is of type I8"):
         plan_cut(checkpoint, tiny.sizes(bert), MaskSet({"ffn_int": NEURONS.masks["ffn_int"] * 2}), WHOLE)
@@ -165,7 +166,8 @@ def test_fused_linears_are_cut_in_every_block(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path, {}, read_header(tmp_path / WEIGHTS))
     masks = MaskSet({"head": np.array([[0, 1]], np.float32), "ffn_int": np.array([[1, 0, 1]], np.float32)})
     cuts = {cut.entry.name: cut for cut in plan_cut(checkpoint, FUSED, masks, WHOLE).cuts}
-    rows = {name: list(slice_tensor(cut).view(np.float32)[:, 0]) for name, cut in cuts.items()}
+    blocks = {name: next(cut_rows(cut)) for name, cut in cuts.items()}
+    rows = {name: list(block.view(np.float32)[:, 0]) for name, block in blocks.items()}
     assert rows["layers.0.Wqkv.weight"] == [2, 3, 6, 7, 10, 11]
     assert rows["layers.0.Wi.weight"] == [0, 2, 3, 5]
     assert cuts["layers.0.Wo.weight"].declared.shape == (4, 2)

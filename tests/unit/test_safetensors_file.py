@@ -1,6 +1,5 @@
 """Broken and hostile safetensors files are refused by name, before a tensor is read."""
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from prunecli.checkpoints.safetensors_file import MAX_HEADER, Declared, TensorEntry, read_header, write
+from prunecli.checkpoints.safetensors_file import MAX_HEADER, Declared, TensorEntry, read_header, serialize
 from prunecli.errors import InputError
 
 ONE = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
@@ -96,6 +95,17 @@ def test_a_file_cut_short_after_its_header_was_read_is_noticed(tmp_path: Path) -
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(InputError, match=r"x\.safetensors: truncated at tensor x"):
         found.read()
+    with pytest.raises(InputError, match=r"x\.safetensors: truncated at tensor x"):
+        list(found.pieces(7))
+
+
+@pytest.mark.parametrize("size", [1, 5, 16, 99])
+def test_a_tensor_is_read_in_pieces(size: int, tmp_path: Path) -> None:
+    save_file({"x": torch.arange(4), "y": torch.ones(4)}, tmp_path / "x.safetensors")
+    found = read_header(tmp_path / "x.safetensors")["x"]
+    pieces = [bytes(piece) for piece in found.pieces(size)]
+    assert b"".join(pieces) == found.read()
+    assert max(map(len, pieces)) <= size
 
 
 def test_an_entry_knows_its_size_and_elements() -> None:
@@ -106,10 +116,9 @@ def test_an_entry_knows_its_size_and_elements() -> None:
 @pytest.mark.parametrize("chunks", [[b"123"], [b"1234", b"5"], []])
 def test_chunks_of_another_length_than_declared_are_an_error(chunks: list[bytes]) -> None:
     with pytest.raises(ValueError, match="bytes came for tensors of 4 bytes"):
-        write(io.BytesIO(), [Declared("x", "U8", (4,))], iter(chunks), {})
+        list(serialize([Declared("x", "U8", (4,))], chunks, {}))
 
 
 def test_the_data_start_at_a_multiple_of_eight() -> None:
-    file = io.BytesIO()
-    write(file, [Declared("x", "F64", (1,))], iter([bytes(8)]), {"a": "b"})
-    assert (8 + int.from_bytes(file.getvalue()[:8], "little")) % 8 == 0
+    header, _ = serialize([Declared("x", "F64", (1,))], [bytes(8)], {"a": "b"})
+    assert len(header) % 8 == 0

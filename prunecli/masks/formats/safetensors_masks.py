@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prunecli.checkpoints.number_types import NUMPY_TYPES, read_bits, to_floats
+from prunecli.checkpoints.number_types import NUMPY_TYPES, as_bits, to_floats
 from prunecli.checkpoints.safetensors_file import read_header, read_metadata
 from prunecli.errors import InputError
 from prunecli.masks.mask_set import Array, MaskSet
@@ -32,7 +32,7 @@ def read(path: Path) -> MaskSet:
             raise InputError(f"{path} is not a mask file: tensor {name!r}", f"groups are {', '.join(GROUPS)}")
         if entry.dtype != "BF16" and entry.dtype not in NUMPY_TYPES:
             raise InputError(f"{path}: mask {name} is of type {entry.dtype}", "save masks as float32")
-        values = to_floats(read_bits(entry), entry.dtype).astype(np.float32)
+        values = to_floats(as_bits(entry.read(), entry.dtype, entry.shape), entry.dtype).astype(np.float32)
         (logits if name.startswith(LOGITS) else masks)[group] = values
     if not masks:
         raise InputError(f"{path} holds no masks", f"a mask file holds tensors named {', '.join(GROUPS)}")
