@@ -11,11 +11,12 @@ from datasets import Dataset
 
 from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
 from prunecli.errors import InputError
-from prunecli.tasks import Task, TaskData, known_task
-from prunecli.tasks.data import label_ids
-from prunecli.training.head import fit_labels, head_config
+from prunecli.tasks import Task, TaskData, kinds, known_task
+from prunecli.tasks.data import targets
+from prunecli.training.head import fit_labels
 from tests import tiny
 
+CLASSIFICATION = kinds.get("classification")
 MNLI = {
     "premise": ["x"] * 3,
     "hypothesis": ["y"] * 3,
@@ -56,20 +57,21 @@ def test_labels_get_the_ids_of_the_checkpoints_head(
     names: list[str], ids: list[int], labelled: Callable[..., Checkpoint]
 ) -> None:
     data = fit_labels(data_of(known_task("mnli"), MNLI), labelled(names))
-    assert label_ids(data.task, data.train) == ids
+    assert targets(data.task, data.train) == ids
 
 
 def test_the_config_keeps_the_heads_order(labelled: Callable[..., Checkpoint]) -> None:
     data = fit_labels(data_of(known_task("mnli"), MNLI), labelled(["contradiction", "entailment", "neutral"]))
-    assert head_config(data.task)["id2label"] == {0: "contradiction", 1: "entailment", 2: "neutral"}
-    assert head_config(data.task)["label2id"]["entailment"] == 1
+    config = data.task.kind.config(data.task)
+    assert config["id2label"] == {0: "contradiction", 1: "entailment", 2: "neutral"}
+    assert config["label2id"]["entailment"] == 1
 
 
 def test_ten_labels_are_ordered_by_number_not_by_text(labelled: Callable[..., Checkpoint]) -> None:
     names = [f"topic{number}" for number in range(11)]
-    task = Task("own", ("text",), ("accuracy",), labels=tuple(reversed(names)))
+    task = Task("own", CLASSIFICATION, ("text",), ("accuracy",), labels=tuple(reversed(names)))
     data = fit_labels(data_of(task, {"text": ["x"], "label": ["topic10"]}), labelled(names))
-    assert label_ids(data.task, data.train) == [10]
+    assert targets(data.task, data.train) == [10]
 
 
 def test_another_number_of_labels_is_refused(labelled: Callable[..., Checkpoint]) -> None:
@@ -89,4 +91,5 @@ def test_label_names_that_are_none_are_refused(names: Any, labelled: Callable[..
 
 
 def test_a_regression_has_one_output() -> None:
-    assert head_config(known_task("stsb")) == {"num_labels": 1, "problem_type": "regression"}
+    task = known_task("stsb")
+    assert task.kind.config(task) == {"num_labels": 1, "problem_type": "regression"}
