@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prunecli.errors import InputError, OfflineError
 from prunecli.tasks.base import Task, known_task, tasks
-from prunecli.tasks.columns import shapes_of
+from prunecli.tasks.columns import shapes_of, values_of
 from prunecli.tasks.files import SUFFIXES, find_split, read_table
 from prunecli.tasks.kinds.base import Target, with_metrics
 from prunecli.tasks.own import Asked, changed, check_columns, own_task
@@ -79,7 +79,7 @@ def load_task(
         files, source = _own_files(own), str(own)
         task = own_task(own.stem, files[0].name, shapes_of(files[0].rows), asked)
         check_columns(task, shapes_of(files[0].rows), files[0].name)
-        values = list(files[0].rows[task.label_column]) if task.label_column else []
+        values = values_of(files[0].rows, task.label_column) if task.label_column else []
         task = with_metrics(task.kind.complete(task, values))
     else:
         task = changed(known_task(name), asked)
@@ -152,7 +152,7 @@ def targets(task: Task, rows: "Dataset") -> list[Target]:
 def _read(task: Task, file: File) -> Iterator[Target]:
     """Yield each row's target; what is wrong with a row is said with its file and number."""
     read = task.kind.reader(task)
-    columns: list[list[Any]] = [list(file.rows[column]) for column in task.all_columns]
+    columns = [values_of(file.rows, column) for column in task.all_columns]
     for number, values in enumerate(zip(*columns, strict=True), 1):
         try:
             empty = [name for name, value in zip(task.columns, values, strict=False) if value is None]

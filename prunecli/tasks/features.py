@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from prunecli.tasks.columns import values_of
 from prunecli.tasks.data import TaskData, targets
 from prunecli.tasks.metrics import METRICS, Values
 
@@ -49,7 +50,9 @@ class Features:
 def encoded(data: TaskData, encode: Encode) -> tuple["Dataset", "Dataset"]:
     """Return training and validation rows as token ids."""
     train, validation = (
-        token_rows(encode([list(rows[column]) for column in data.task.columns], targets(data.task, rows)))
+        token_rows(
+            encode([values_of(rows, column) for column in data.task.columns], targets(data.task, rows))
+        )
         for rows in (data.train, data.validation)
     )
     return train, by_length(validation)

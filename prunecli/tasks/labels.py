@@ -22,7 +22,7 @@ def names_in(labels: Iterable[Any], column: str | None) -> tuple[str, ...]:
         InputError: There is no label, or the numbers are too large to be ids of classes.
     """
     labels = list(labels)
-    values = sorted(set(labels) - {None, -1})
+    values = sorted({label for label in labels if label == label} - {None, -1})  # NaN is not itself
     if not values:
         raise InputError(f"column {column!r} holds no labels")
     if isinstance(values[0], str):

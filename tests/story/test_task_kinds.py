@@ -86,8 +86,11 @@ def asked(name: str) -> dict[str, Any]:
     return {"task_kind": name} if name == "masked-lm" else {}
 
 
-@pytest.mark.parametrize("model_type", ["bert", "roberta"])
-@pytest.mark.parametrize("name", KINDS)
+# Tokens and choices are fed in ways of their own, so a second family has them too.
+CASES = [*((name, "bert") for name in KINDS), *((name, "roberta") for name in list(KINDS)[3:6:2])]
+
+
+@pytest.mark.parametrize(("name", "model_type"), CASES)
 def test_masks_are_learned_cut_and_proven(
     name: str, model_type: str, tiny_checkpoint: Callable[..., Path], tmp_path: Path
 ) -> None:

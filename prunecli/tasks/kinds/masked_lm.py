@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prunecli.errors import InputError
-from prunecli.tasks.columns import TEXT
+from prunecli.tasks.columns import TEXT, values_of
 from prunecli.tasks.features import Collate, Columns, Features, encoded
 from prunecli.tasks.kinds.base import Kind, Reader
 from prunecli.tasks.metrics import accuracy
@@ -89,7 +89,7 @@ def _features(data: "TaskData", tokenizer: "PreTrainedTokenizerBase", max_length
 
     train, validation = encoded(data, encode)
     random = np.random.default_rng(SEED)
-    masked = [mask(ids, tokenizer, random) for ids in validation["input_ids"]]
+    masked = [mask(ids, tokenizer, random) for ids in values_of(validation, "input_ids")]
     validation = validation.remove_columns("input_ids")
     validation = validation.add_column("input_ids", [ids for ids, _ in masked])
     validation = validation.add_column("labels", [labels for _, labels in masked])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from prunecli.errors import InputError
 from prunecli.tasks import squad
-from prunecli.tasks.columns import FIELDS, TEXT
+from prunecli.tasks.columns import FIELDS, TEXT, values_of
 from prunecli.tasks.features import Features, by_length, token_rows
 from prunecli.tasks.kinds.base import Kind, Reader
 
@@ -45,7 +45,9 @@ def _features(data: "TaskData", tokenizer: "PreTrainedTokenizerBase", max_length
 
     def columns(rows: Any) -> dict[str, list[Any]]:
         names = ("question", "context", "answers")
-        return {name: list(rows[column]) for name, column in zip(names, data.task.all_columns, strict=True)}
+        return {
+            name: values_of(rows, column) for name, column in zip(names, data.task.all_columns, strict=True)
+        }
 
     train = token_rows(squad.windows(tokenizer, columns(data.train), max_length, labelled=True))
     rows = columns(data.validation)
