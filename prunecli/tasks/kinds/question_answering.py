@@ -75,7 +75,7 @@ KIND = Kind(
     metrics=lambda labels: ("f1", "exact_match"),
     reader=_reader,
     complete=_complete,
-    config=lambda task: {},
+    config=lambda task: {"num_labels": 2},  # where a span starts and where it ends
     features=_features,
     usual_length=384,
 )
