@@ -28,7 +28,7 @@ def _shape(kind: Any) -> str:
     if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
         return LIST + _shape(kind.value_type)
     tests = {
-        TEXT: (types.is_string, types.is_large_string),
+        TEXT: (types.is_string, types.is_large_string, types.is_string_view),
         WHOLE: (types.is_integer, types.is_boolean),
         NUMBER: (types.is_floating, types.is_decimal),
         FIELDS: (types.is_struct,),

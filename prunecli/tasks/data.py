@@ -140,7 +140,10 @@ def _usable(task: Task, file: File) -> "Dataset":
     found = list(_read(task, file))
     usable = [number for number, target in enumerate(found) if target is not None]
     if not usable:
-        raise InputError(f"{file.name}: no row of task {task.name} can be trained on: there are no labels")
+        raise InputError(
+            f"{file.name}: no row of task {task.name} can be trained on: none has a label, or all are empty",
+            "name the right columns with --text-columns A,B and --label-column C",
+        )
     return file.rows if len(usable) == len(found) else file.rows.select(usable)
 
 

@@ -24,7 +24,7 @@ def names_in(labels: Iterable[Any], column: str | None) -> tuple[str, ...]:
     labels = list(labels)
     values = sorted({label for label in labels if label == label} - {None, -1})  # NaN is not itself
     if not values:
-        raise InputError(f"column {column!r} holds no labels")
+        raise InputError(f"column {column!r} holds no labels", "name the right one with --label-column C")
     if isinstance(values[0], str):
         return tuple(values)
     if values[-1] >= max(len(labels), 2):
@@ -56,7 +56,8 @@ def id_of(task: "Task") -> Callable[[Any], int]:
         if not 0 <= number < len(task.labels):
             raise InputError(
                 f"label {label!r} is not one of the {len(task.labels)} labels of task {task.name} "
-                f"({', '.join(task.labels[:SHOWN])})"
+                f"({', '.join(task.labels[:SHOWN])})",
+                "correct the label, or put a row with it into the training data",
             )
         return place.get(number, number)
 

@@ -47,7 +47,9 @@ def _reader(task: "Task") -> Reader:
             raise InputError(f"{task.label_column} {labels!r} is not a list", "write [] where no label holds")
         if task.vectors:
             if len(labels) != len(task.labels) or not all(value in (0, 1) for value in labels):
-                raise InputError(f"{labels} is not a vector of {len(task.labels)} zeros and ones")
+                raise InputError(
+                    f"{labels} is not a vector of {len(task.labels)} zeros and ones", "give all rows as many"
+                )
             return [float(value) for value in labels]
         ids = {find(label) for label in labels}
         return [float(number in ids) for number in range(len(task.labels))]

@@ -28,7 +28,10 @@ def _reader(task: "Task") -> Reader:
     def read(*row: Any) -> int:
         choices, label = row[-2:]
         if len(choices) < 2 or None in choices:
-            raise InputError(f"{task.columns[-1]} {choices!r} are no two choices or more, all of them texts")
+            raise InputError(
+                f"{task.columns[-1]} {choices!r} are no two choices or more, all of them texts",
+                "correct or remove the row",
+            )
         count[:] = count or [len(choices)]
         if len(choices) != count[0]:
             raise InputError(

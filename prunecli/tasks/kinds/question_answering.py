@@ -29,8 +29,11 @@ def _reader(task: "Task") -> Reader:
                 'write {"text": ["..."], "answer_start": [12]}, with empty lists where there is none',
             )
         for text, start in zip(answers["text"], answers["answer_start"], strict=True):
-            if not 0 <= start < start + len(text) <= len(context):
-                raise InputError(f"answer {text!r} at character {start} lies outside of the context")
+            if text is None or start is None or not 0 <= start < start + len(text) <= len(context):
+                raise InputError(
+                    f"answer {text!r} at character {start} lies outside of the context",
+                    "answer_start counts the context's characters from 0",
+                )
         return answers
 
     return read

@@ -40,7 +40,10 @@ def _reader(task: "Task") -> Reader:
         if len(words) != len(labels):
             raise InputError(f"{len(words)} words, but {len(labels)} labels", "write one label a word")
         if None in words:
-            raise InputError(f"word {words.index(None) + 1} of column {task.columns[0]!r} is empty")
+            raise InputError(
+                f"word {words.index(None) + 1} of column {task.columns[0]!r} is empty",
+                "remove it and its label",
+            )
         return [find(label) for label in labels] or None
 
     return read
