@@ -3,10 +3,12 @@
 A default, a range or a help text stands here and nowhere else.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
+from prunecli.errors import InputError
 from prunecli.fields import DANGEROUS, MASKS, OUTPUT, TRAINING, Opt, VerbConfig
 
 Overwrite = Annotated[
@@ -21,7 +23,17 @@ Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Where to compute.
 BatchSize = Annotated[int, Opt("Examples a batch.", TRAINING, minimum=1)]
 Seed = Annotated[int, Opt("Seed of everything random.", TRAINING, minimum=0)]
 
+MaskConvention = Annotated[
+    Literal["auto", "inputs", "outputs"],
+    Opt(
+        "What the two FFN masks of .pt files scale: inputs or outputs of the linears that name them. "
+        "auto goes by their shapes.",
+        MASKS,
+    ),
+]
+
 Group = Literal["head", "ffn_int", "ffn_out", "ffn_in", "all"]
+GROUPS = ("head", "ffn_int", "ffn_out", "ffn_in")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +120,8 @@ class TrainMasksConfig(VerbConfig):
     @property
     def groups(self) -> tuple[str, ...]:
         """Return the groups to learn, `all` written out, in a fixed order."""
-        every = ("head", "ffn_int", "ffn_out", "ffn_in")
-        return (
-            every if "all" in self.learn_masks else tuple(name for name in every if name in self.learn_masks)
-        )
+        asked = GROUPS if "all" in self.learn_masks else self.learn_masks
+        return tuple(group for group in GROUPS if group in asked)
 
     @property
     def out_folder(self) -> Path:
@@ -131,14 +141,57 @@ class ApplyMasksConfig(VerbConfig):
     masks: Annotated[Path | None, Opt("masks.safetensors, or a folder of head_mask.pt and its siblings.")] = (
         None
     )
+    mask_convention: MaskConvention = "auto"
     native: Annotated[
         Literal["auto", "always", "never"],
         Opt("Write a stock config, which loads without remote code.", MASKS),
     ] = "auto"
-    round_to: Annotated[int, Opt("Keep each layer's width a multiple of N.", MASKS, minimum=1)] = 1
+    round_to: Annotated[
+        tuple[str, ...],
+        Opt(
+            "Keep each layer's width a multiple of N; GROUP=N says it for one group.",
+            MASKS,
+            metavar="[GROUP=]N",
+        ),
+    ] = ()
     out: Annotated[Path | None, Opt("Folder to write.", OUTPUT, short="-o")] = None
     overwrite: Overwrite = False
     dry_run: DryRun = False
+
+    def __post_init__(self) -> None:
+        """Check the fields, and that `round_to` can be read.
+
+        Raises:
+            InputError: It names the option, the value and what is allowed.
+        """
+        VerbConfig.__post_init__(self)  # super() does not know the class that slots=True makes
+        _multiples(self.round_to)
+
+    @property
+    def multiples(self) -> dict[str, int]:
+        """Return what `round_to` asks for, by group; a group of its own wins over the N for all."""
+        return _multiples(self.round_to)
+
+
+def _multiples(words: Iterable[str]) -> dict[str, int]:
+    """Read `N` and `GROUP=N` words.
+
+    Raises:
+        InputError: A word is neither, or something is said twice.
+    """
+    asked: dict[str, int] = {}
+    for word in words:
+        group, equals, number = word.rpartition("=")
+        if (equals and group not in GROUPS) or not number.isdecimal() or int(number) < 1:
+            raise InputError(
+                f"--round-to {word!r} is neither N nor GROUP=N with a whole number N of 1 or more",
+                f"groups are {', '.join(GROUPS)}",
+            )
+        if group in asked:
+            raise InputError(f"--round-to is given twice for {group or 'all groups'}", "keep one of them")
+        asked[group] = int(number)
+    every = asked.pop("", None)
+    return asked if every is None else {**dict.fromkeys(GROUPS, every), **asked}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +203,7 @@ class VerifyConfig(VerbConfig):
     checkpoint: Annotated[Path, Opt("The folder to verify.", positional=True)]
     against: Annotated[Path | None, Opt("What it shall equal: a run folder or a checkpoint.")] = None
     masks: Annotated[Path | None, Opt("Masks to gate the --against checkpoint with.")] = None
+    mask_convention: MaskConvention = "auto"
     atol: Annotated[
         float | None,
         Opt(

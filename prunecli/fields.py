@@ -26,6 +26,7 @@ class Opt:
         maximum: Largest value allowed.
         positional: Whether it is an argument instead of an option.
         short: A one-letter spelling.
+        metavar: What stands for the value in help; the type's name where None.
     """
 
     help: str
@@ -34,6 +35,7 @@ class Opt:
     maximum: float | None = None
     positional: bool = False
     short: str | None = None
+    metavar: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +117,16 @@ def _field(name: str, hint: Any) -> Field:
     return Field(name, str if choices else kind, choices, optional, many, opt)
 
 
+def as_items(value: Any) -> list[Any]:
+    """Return what a repeatable option got: one value, a list of them, or a table as NAME=VALUE items."""
+    if isinstance(value, Mapping):
+        return [f"{name}={item}" for name, item in value.items()]
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
 def _coerce(field: Field, value: Any) -> Any:
     if field.many:
-        items = value if isinstance(value, (list, tuple)) else [value]
-        return tuple(_coerce_one(field, item) for item in items)
+        return tuple(_coerce_one(field, item) for item in as_items(value))
     return _coerce_one(field, value)
 
 
@@ -127,6 +135,8 @@ def _coerce_one(field: Field, value: Any) -> Any:
         return float(value)
     if field.kind is str and isinstance(value, (str, Path)):
         return str(value)  # a plain string also where an enum's member came
+    if field.kind is str and field.many and type(value) is int:
+        return str(value)  # 32 in a list of words is one of them
     return Path(value) if field.kind is Path and isinstance(value, str) else value
 
 

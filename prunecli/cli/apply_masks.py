@@ -53,5 +53,6 @@ VERB = Verb(
         "prunecli apply-masks runs/demo-demo --out pruned-demo",
         "prunecli apply-masks runs/demo-demo --dry-run",
         "prunecli apply-masks ./my-model --masks head_mask.pt --out smaller --round-to 32",
+        "prunecli apply-masks runs/demo-demo --round-to ffn_int=32 --round-to head=32 --dry-run",
     ),
 )

@@ -13,7 +13,7 @@ import yaml
 
 from prunecli.cli.output import Output
 from prunecli.errors import ExitCode, InputError
-from prunecli.fields import OUTPUT, Field, VerbConfig, config_fields
+from prunecli.fields import OUTPUT, Field, VerbConfig, as_items, config_fields
 
 Run = Callable[[Any, Output], ExitCode]
 
@@ -75,7 +75,11 @@ def _parameter(config: type[VerbConfig], field: Field) -> tuple[Any, Any, Any]:
     else:
         spellings = [field.spelled, *([field.opt.short] if field.opt.short else [])]
         info = typer.Option(
-            *spellings, help=field.opt.help, rich_help_panel=field.opt.panel, show_envvar=False
+            *spellings,
+            help=field.opt.help,
+            metavar=field.opt.metavar,
+            rich_help_panel=field.opt.panel,
+            show_envvar=False,
         )
     if isinstance(default, tuple):
         default = list(default)
@@ -125,5 +129,5 @@ def _read_config(path: Path, config: type[VerbConfig]) -> dict[str, Any]:
                 f"--config {path}: {config.verb} has no option {key!r}",
                 f"did you mean {near[0]}?" if near else None,
             )
-        found[name] = [value] if known[name].many and not isinstance(value, list) else value
+        found[name] = as_items(value) if known[name].many else value
     return found

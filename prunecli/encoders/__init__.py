@@ -27,11 +27,11 @@ __all__ = [
 
 
 @cache
-def _families() -> dict[str, tuple[Family, ModelType]]:
-    """Return every table in this folder, by `model_type`."""
-    names = (module.name for module in pkgutil.iter_modules(__path__) if module.name != "base")
-    tables = [importlib.import_module(f"{__name__}.{name}").FAMILY for name in names]
-    return {row.name: (family, row) for family in tables for row in family.model_types}
+def _families() -> dict[str, tuple[Family, ModelType, str]]:
+    """Return every table in this folder with the name of its file, by `model_type`."""
+    names = [module.name for module in pkgutil.iter_modules(__path__) if module.name != "base"]
+    tables = [(importlib.import_module(f"{__name__}.{name}").FAMILY, f"{name}.py") for name in names]
+    return {row.name: (family, row, file) for family, file in tables for row in family.model_types}
 
 
 def supported_model_types() -> list[str]:
@@ -52,6 +52,7 @@ class Encoder:
         hidden: Width of the residual stream.
         intermediate: Neurons a layer.
         repeats: How often each layer is computed; more than once only where layers share weights.
+        table: Where the table stands, for messages.
     """
 
     family: Family
@@ -62,6 +63,17 @@ class Encoder:
     hidden: int
     intermediate: int
     repeats: int = 1
+    table: str = "prunecli/encoders"
+
+    @property
+    def sharing(self) -> str:
+        """Say in a sentence that one mask stands for several layers; nothing where each has its own weights."""
+        if self.repeats == 1:
+            return ""
+        layers = f"The {self.layers * self.repeats} layers of this {self.model_type.name}"
+        if self.layers == 1:
+            return f"{layers} share one set of weights: one mask stands for all of them."
+        return f"{layers} share {self.layers} sets of weights: one mask stands for {self.repeats} of them."
 
     def module(self, layer: int, name: str) -> str:
         """Return the name of a layer's module, seen from the bare encoder."""
@@ -89,7 +101,7 @@ def for_config(config: Mapping[str, Any]) -> Encoder:
             f"this {name} checkpoint is a decoder (is_decoder in config.json)",
             "prunecli prunes encoders; set is_decoder to false if the model was trained as one",
         )
-    family, row = _families()[name]
+    family, row, file = _families()[name]
     if family.adapt is not None:
         family = family.adapt(family, config)
     layers, heads, hidden, intermediate = (
@@ -105,7 +117,8 @@ def for_config(config: Mapping[str, Any]) -> Encoder:
         raise UnsupportedModelError(
             f"this {name} shares its weights unevenly over layers", "no table can say that"
         )
-    return Encoder(family, row, layers, heads, hidden // heads, hidden, intermediate, repeats)
+    table = f"prunecli/encoders/{file}"
+    return Encoder(family, row, layers, heads, hidden // heads, hidden, intermediate, repeats, table)
 
 
 def _size(config: Mapping[str, Any], field: str) -> int:

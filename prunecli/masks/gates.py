@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunecli.encoders import Encoder
+from prunecli.errors import UnsupportedModelError
 from prunecli.masks.mask_set import MaskSet
 from prunecli.masks.units import COLUMNS, Touch, touches
 
@@ -81,6 +82,9 @@ def put_gates(model: nn.Module, encoder: Encoder, groups: tuple[str, ...]) -> Ga
 
     Returns:
         The values that the linears read: replace an entry, and the next forward pass uses it.
+
+    Raises:
+        UnsupportedModelError: The model lacks a linear of the table.
     """
     base = model.base_model
     assert isinstance(base, nn.Module)
@@ -96,11 +100,23 @@ def put_gates(model: nn.Module, encoder: Encoder, groups: tuple[str, ...]) -> Ga
                 if touch.gated:
                     gates.setdefault(touch.linear, []).append(touch)
     for name, touched in gates.items():
-        parent_name, _, child = name.rpartition(".")
-        linear = base.get_submodule(name)
-        assert isinstance(linear, nn.Linear)
-        setattr(base.get_submodule(parent_name), child, GatedLinear(linear, touched, values))
+        base.set_submodule(name, GatedLinear(_linear(base, name, encoder), touched, values))
     return values
+
+
+def _linear(base: nn.Module, name: str, encoder: Encoder) -> nn.Linear:
+    """Find a linear of the table in the bare encoder."""
+    try:
+        module: nn.Module | None = base.get_submodule(name)
+    except AttributeError:
+        module = None
+    if not isinstance(module, nn.Linear):
+        raise UnsupportedModelError(
+            f"{type(base).__name__} has no linear {name}, which the table {encoder.table} expects",
+            "its class must have renamed it: use a transformers release that constraints.txt allows, "
+            "or correct the table",
+        )
+    return module
 
 
 def set_masks(values: GateValues, masks: Mapping[str, Tensor] | MaskSet) -> None:

@@ -78,14 +78,16 @@ class MaskSet:
         for group, logits in self.logits.items():
             if group in self.masks and logits.shape != self.masks[group].shape:
                 raise MaskError(f"logits of {group} have shape {list(logits.shape)}, not that of its mask")
-        attention = self.of("head", encoder).any()
-        if not attention and not (self.of("ffn_int", encoder).any() and self.of("ffn_out", encoder).any()):
+        neurons, written = (self.of(group, encoder).any(axis=1) for group in ("ffn_int", "ffn_out"))
+        if not self.of("head", encoder).any() and not (neurons & written).any():
             raise MaskError(
                 f"these masks remove every head and every neuron of {model}",
                 "lower --sparsity-loss, or train longer",
             )
 
-    def rounded(self, encoder: Encoder, multiple: int) -> "MaskSet":
+    def rounded(
+        self, encoder: Encoder, multiples: Mapping[str, int], already: "MaskSet | None" = None
+    ) -> "MaskSet":
         """Bring cut units back until each layer's width, in rows and columns, is a multiple.
 
         The most valuable come back first: those with the highest logits, else those with the lowest index.
@@ -93,17 +95,19 @@ class MaskSet:
 
         Args:
             encoder: The model.
-            multiple: What each width shall be a multiple of (never above the full width).
+            multiples: What each width shall be a multiple of (never above the full width), by group.
+            already: What the model has lost before: it cannot come back, and it makes the full width smaller.
         """
-        if multiple <= 1:
-            return self
-        masks = {group: mask.copy() for group, mask in self.masks.items()}
-        for group, mask in masks.items():
-            step = multiple // math.gcd(multiple, encoder.head_size) if group == "head" else multiple
-            for layer, row in enumerate(mask):
-                kept = int(np.count_nonzero(row))
-                wanted = min(-(-kept // step) * step, row.size)
-                cut = np.flatnonzero(row == 0)
+        masks = dict(self.masks)
+        for group in masks.keys() & multiples.keys():
+            size = encoder.head_size if group == "head" else 1
+            step = multiples[group] // math.gcd(multiples[group], size)
+            there = (already or MaskSet({})).of(group, encoder) != 0
+            masks[group] = masks[group].copy()
+            for layer, row in enumerate(masks[group]):
+                kept = int(np.count_nonzero(row[there[layer]]))
+                wanted = min(-(-kept // step) * step, int(there[layer].sum()))
+                cut = np.flatnonzero((row == 0) & there[layer])
                 if group in self.logits:
                     cut = cut[np.argsort(-self.logits[group][layer][cut], kind="stable")]
                 row[cut[: wanted - kept]] = 1.0

@@ -13,9 +13,8 @@ Everything that gates, cuts, counts or ships a model is derived from `touches`.
 from dataclasses import dataclass
 from typing import Literal
 
+from prunecli.config import GROUPS as GROUPS
 from prunecli.encoders import Encoder
-
-GROUPS = ("head", "ffn_int", "ffn_out", "ffn_in")
 
 ROWS: Literal[0] = 0
 COLUMNS: Literal[1] = 1

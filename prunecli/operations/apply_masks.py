@@ -1,5 +1,6 @@
 """`apply-masks`: cut the masked units out of a checkpoint. No model is built; torch is not needed."""
 
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from prunecli.reports import model_card, run_record
 from prunecli.shrink.already import already_cut
 from prunecli.shrink.plan import CutPlan, plan_cut
 from prunecli.shrink.slicing import cut_bytes
+
+log = logging.getLogger(__name__)
 
 TOKENS = 128  # length at which FLOPs are counted where no run says how long its examples are
 
@@ -74,11 +77,13 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
     encoder = pruned.encoder_of(checkpoint)
     pruned.head_of(checkpoint.architecture, encoder)
     already = already_cut(checkpoint, encoder)
-    masks = _masks(config, checkpoint, encoder)
+    masks = _masks(config, checkpoint, encoder, already)
     total = masks.after(already)
     total.check(encoder, str(checkpoint.path))
     plan = plan_cut(checkpoint, encoder, masks, already)
     native = _native(config, plan)
+    if encoder.sharing:
+        log.info(encoder.sharing)
     result = _result(config, checkpoint, encoder, already, total, plan, native)
     if not config.dry_run and config.out is not None:
         with staged_folder(config.out, config.overwrite) as folder:
@@ -86,15 +91,15 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
     return result
 
 
-def _masks(config: ApplyMasksConfig, checkpoint: Checkpoint, encoder: Encoder) -> MaskSet:
+def _masks(config: ApplyMasksConfig, checkpoint: Checkpoint, encoder: Encoder, already: MaskSet) -> MaskSet:
     if config.masks is None and not is_run(config.source):
         raise InputError(
             f"{config.source} is a checkpoint, not a run folder of train-masks",
             "say which masks with --masks PATH",
         )
-    masks = formats.read(config.masks or config.source, encoder)
+    masks = formats.read(config.masks or config.source, encoder, config.mask_convention)
     masks.check(encoder, str(checkpoint.path))
-    return masks.rounded(encoder, config.round_to)
+    return masks.rounded(encoder, config.multiples, already)
 
 
 def _native(config: ApplyMasksConfig, plan: CutPlan) -> bool:

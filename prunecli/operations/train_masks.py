@@ -19,6 +19,7 @@ from prunecli.checkpoints.safetensors_file import FLOATS
 from prunecli.checkpoints.source import find_model
 from prunecli.checkpoints.tokenizer_files import write_tokenizer
 from prunecli.config import TrainMasksConfig
+from prunecli.encoders import Encoder
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops
@@ -51,6 +52,7 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
     methods.get(config.method)
     checkpoint, data = _inputs(config)
     encoder = encoder_of(checkpoint)
+    _say_sharing(encoder)
     steps = steps_an_epoch(config, len(data.train)) * config.num_epochs
     return TrainMasksPlan(
         out=config.out_folder,
@@ -85,6 +87,7 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
     checkpoint, data = _inputs(config)
     set_seed(config.seed)
     loaded = _load(checkpoint, data.task, config)
+    _say_sharing(loaded.encoder)
     tokenizer = load_tokenizer(checkpoint)
     max_length = _max_length(config.max_length, data.task, loaded, tokenizer)
     features = data.task.kind.features(data, tokenizer, max_length)
@@ -130,6 +133,11 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
             _write(config, work, loaded, checkpoint, max_length, masks, result)
         trainer.accelerator.wait_for_everyone()
     return result
+
+
+def _say_sharing(encoder: Encoder) -> None:
+    if encoder.sharing:
+        log.info(encoder.sharing)
 
 
 def _inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:

@@ -77,7 +77,9 @@ def _live(config: VerifyConfig, checkpoint: Checkpoint, encoder: Encoder) -> lis
         reference, real = None, False
         if config.against is not None:
             log.info("Computing the reference %s", config.against)
-            reference, real = parity.reference_outputs(config.against, config.masks, probes)
+            reference, real = parity.reference_outputs(
+                config.against, config.masks, probes, config.mask_convention
+            )
         log.info("Loading %s in an isolated child", checkpoint.path)
         request = {
             "checkpoint": str(checkpoint.path.resolve()),

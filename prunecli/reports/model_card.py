@@ -78,7 +78,7 @@ def render(
 
 def _has_the_runs_masks(config: Json) -> bool:
     """Say whether what the run measured holds for the cut: other masks, or more units, were not measured."""
-    return config["masks"] is None and config["round_to"] == 1
+    return config["masks"] is None and not config["round_to"]
 
 
 def _front_matter(
@@ -145,7 +145,7 @@ def verify_command(folder: str, config: Json) -> str:
             run decided: the folder's own masks say it.
     """
     words = ["prunecli", "verify-automodel", folder, "--against", str(config["source"])]
-    if config["masks"] or config["round_to"] > 1:
+    if config["masks"] or config["round_to"]:
         words += ["--masks", f"{folder}/{MASKS}"]
     return shlex.join(words)
 

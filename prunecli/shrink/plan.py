@@ -97,7 +97,8 @@ def encoder_prefix(checkpoint: Checkpoint, encoder: Encoder, already: MaskSet) -
     prefix = next((prefix for prefix in prefixes if f"{prefix}{first}.weight" in checkpoint.tensors), None)
     if prefix is None:
         raise InputError(
-            f"{checkpoint.path}: no tensor {prefixes[0]}{first}.weight, which a {encoder.model_type.name} has",
+            f"{checkpoint.path}: no tensor {prefixes[0]}{first}.weight, which the table {encoder.table} expects "
+            f"of a {encoder.model_type.name}",
             "take the config.json that was saved with the weights",
         )
     for tensor, shape in _with_biases(shapes):
@@ -105,7 +106,10 @@ def encoder_prefix(checkpoint: Checkpoint, encoder: Encoder, already: MaskSet) -
         if entry is None and tensor.endswith(".bias"):
             continue
         if entry is None:
-            raise InputError(f"{checkpoint.path}: tensor {prefix}{tensor} is missing")
+            raise InputError(
+                f"{checkpoint.path}: tensor {prefix}{tensor} is missing, which the table {encoder.table} expects",
+                "take the weights that were saved with config.json",
+            )
         if entry.shape != shape:
             raise InputError(
                 f"{checkpoint.path}: tensor {entry.name} has shape {list(entry.shape)}, "

@@ -26,7 +26,7 @@ class TrainMasksPlan:
         rows: Training and validation rows.
         new_head: Whether the checkpoint lacks the task's head.
         units: Units a layer of each group to learn.
-        layers: Layers.
+        layers: Layers with weights of their own.
         steps: Optimizer steps.
         flops: Encoder FLOPs of one example at the longest length, with all units.
     """

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
 from prunecli.checkpoints.run_folder import is_run, model_of
+from prunecli.config import MaskConvention
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
 from prunecli.masks import formats
@@ -53,7 +54,7 @@ def write_probes(checkpoint: Checkpoint, encoder: Encoder, path: Path) -> None:
 
 @torch.inference_mode()
 def reference_outputs(
-    against: Path, masks: Path | None, probes: Path
+    against: Path, masks: Path | None, probes: Path, convention: MaskConvention = "auto"
 ) -> tuple[dict[str, torch.Tensor], bool]:
     """Compute what the folder shall equal.
 
@@ -61,6 +62,7 @@ def reference_outputs(
         against: A run folder, a checkpoint, or a pruned folder.
         masks: Masks to gate the checkpoint with; those of the run folder where None.
         probes: The inputs.
+        convention: What FFN masks in `.pt` files scale.
 
     Returns:
         Its outputs by name, and whether mask values other than 0 and 1 act in it.
@@ -79,7 +81,7 @@ def reference_outputs(
     loaded = load_model(checkpoint)
     source, real = masks or (against if is_run(against) else None), False
     if source is not None:
-        mask_set = formats.read(source, loaded.encoder)
+        mask_set = formats.read(source, loaded.encoder, convention)
         mask_set.check(loaded.encoder, str(checkpoint.path))
         real = any(not np.isin(mask, (0, 1)).all() for mask in mask_set.masks.values())
         set_masks(put_gates(loaded.model, loaded.encoder, tuple(mask_set.masks)), mask_set)

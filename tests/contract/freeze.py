@@ -81,7 +81,8 @@ def value(field: Field) -> str:
         field.kind.__name__, "integer"
     )
     low, high = field.opt.minimum, field.opt.maximum
-    return kind + ("" if low is None else f" >= {low:g}") + ("" if high is None else f" <= {high:g}")
+    limits = ("" if low is None else f" >= {low:g}") + ("" if high is None else f" <= {high:g}")
+    return (field.opt.metavar or kind + limits) + (", repeatable" if field.many else "")
 
 
 def default(verb: Verb, field: Field) -> Any:
@@ -113,7 +114,7 @@ def _row(verb: Verb, field: Field) -> Row:
 
 def _shown(default: Any) -> str:
     """Return a default as a user would type it; a flag's and an absent one say nothing."""
-    if default is None or isinstance(default, bool):
+    if default in (None, []) or isinstance(default, bool):
         return ""
     if default == REQUIRED:
         return REQUIRED

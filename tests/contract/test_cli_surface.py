@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from prunecli.cli.app import VERBS, app
-from prunecli.config import TrainMasksConfig
+from prunecli.config import ApplyMasksConfig, TrainMasksConfig
 from prunecli.errors import InputError
 from prunecli.fields import VerbConfig
 from tests.contract import freeze
@@ -132,6 +132,20 @@ def test_lists_are_repeated_options(parse: Parse) -> None:
     assert isinstance(config, TrainMasksConfig)
     assert config.learn_masks == ("ffn_out", "head")
     assert config.groups == ("head", "ffn_out")
+
+
+@pytest.mark.parametrize(
+    "text", ["round-to: [16, head=32]", "round_to: {ffn_int: 16, ffn_out: 16, ffn_in: 16, head: 32}"]
+)
+def test_widths_may_stand_in_a_file_as_list_or_table(text: str, parse: Parse, tmp_path: Path) -> None:
+    file = tmp_path / "options.yaml"
+    file.write_text(text)
+    in_file = parse("apply-masks", "run", "--config", str(file))
+    on_the_line = parse("apply-masks", "run", "--round-to", "16", "--round-to", "head=32")
+    assert isinstance(in_file, ApplyMasksConfig) and isinstance(on_the_line, ApplyMasksConfig)
+    assert (
+        in_file.multiples == on_the_line.multiples == {"head": 32, "ffn_int": 16, "ffn_out": 16, "ffn_in": 16}
+    )
 
 
 @pytest.mark.parametrize(

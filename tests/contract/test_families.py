@@ -1,6 +1,10 @@
 """Every family's table against a tiny live model of transformers: a rename there is caught here by name."""
 
+import functools
+import inspect
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +12,7 @@ import transformers
 from torch import nn
 from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
-from prunecli.masks.units import GROUPS, ROWS, linear_shapes, mask_shape, touches
+from prunecli.masks.units import GROUPS, ROWS, biased_linears, linear_shapes, mask_shape, touches
 from prunecli.models.loading import longest_input
 from prunecli.models.pruned import AUTO_CLASSES
 from tests import tiny
@@ -39,6 +43,81 @@ def test_there_are_as_many_layers_as_the_config_says(model_type: str) -> None:
     encoder = tiny.table(model)
     stack = model.base_model.get_submodule(encoder.family.layer.split(".{")[0])
     assert len(stack) == encoder.layers == tiny.LAYERS
+
+
+def test_each_layer_is_computed_as_often_as_the_table_says(model_type: str) -> None:
+    model = tiny.tiny_model(model_type)
+    encoder = tiny.table(model)
+    calls: Counter[str] = Counter()
+    names = [encoder.module(layer, encoder.family.attention.output) for layer in range(encoder.layers)]
+    for name in names:
+        hook = functools.partial(lambda name, *_: calls.update([name]), name)
+        model.base_model.get_submodule(name).register_forward_hook(hook)
+    model(**tiny.tiny_inputs(model))
+    assert calls == dict.fromkeys(names, encoder.repeats)
+
+
+def test_the_table_knows_which_linears_have_a_bias(model_type: str) -> None:
+    model = tiny.tiny_model(model_type)
+    encoder = tiny.table(model)
+    biased = {
+        name
+        for name in linear_shapes(encoder, 0)
+        if model.base_model.get_submodule(name).bias is not None  # type: ignore[union-attr]
+    }
+    assert biased == biased_linears(encoder, 0)
+
+
+def whole_numbers(module: nn.Module, value: int) -> set[str]:
+    """Return the attributes of a module that are a whole number."""
+    return {name for name, found in vars(module).items() if type(found) is int and found == value}
+
+
+def test_the_core_is_the_module_that_counts_heads(model_type: str) -> None:
+    model = tiny.tiny_model(model_type)
+    encoder = tiny.table(model)
+    core = encoder.family.core
+    layer = model.base_model.get_submodule(encoder.module(0, "").removesuffix("."))
+    counting = {
+        (name, attribute)
+        for name, module in layer.named_modules()
+        for attribute in whole_numbers(module, encoder.heads)
+        if "heads" in attribute
+    }
+    assert counting == (set() if core is None else {(core.name, core.head_count)})
+
+
+def test_the_core_knows_its_width_and_whether_it_can_go(model_type: str) -> None:
+    model = tiny.tiny_model(model_type)
+    encoder = tiny.table(model)
+    core = encoder.family.core
+    if core is None:
+        pytest.skip("its attention counts nothing")
+    module = model.base_model.get_submodule(encoder.module(0, core.name))
+    width = whole_numbers(module, encoder.heads * encoder.head_size) - {"hidden_size"}  # no cut changes that
+    assert width == ({core.width} if core.width else set())
+    assert core.can_go != encoder.family.attention.output.startswith(f"{core.name}.")
+
+
+def test_an_argument_with_an_entry_a_head_stands_where_the_table_says(model_type: str) -> None:
+    """Look at what the core really gets: tensors [batch, heads, ...] are the ones that a cut has to select from."""
+    model = tiny.tiny_model(model_type)
+    tiny.use_attention(model, "eager")
+    encoder = tiny.table(model)
+    core = encoder.family.core
+    parent = core.name if core is not None else encoder.family.attention.output.rpartition(".")[0]
+    module = model.base_model.get_submodule(encoder.module(0, parent))
+    places = list(inspect.signature(module.forward).parameters)
+    seen: set[tuple[str, int]] = set()
+
+    def look(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        for name, value in {**dict(zip(places, args, strict=False)), **kwargs}.items():
+            if isinstance(value, torch.Tensor) and value.dim() > 2 and value.shape[1] == encoder.heads:
+                seen.add((name, places.index(name)))
+
+    module.register_forward_pre_hook(look, with_kwargs=True)
+    model(**tiny.tiny_inputs(model))
+    assert seen == (set() if core is None or core.per_head is None else {core.per_head})
 
 
 def test_the_prefix_is_the_base_models(model_type: str) -> None:

@@ -55,7 +55,7 @@ def test_rounding_gives_multiples(
     bert_encoder: Encoder, groups: tuple[str, ...], seed: int, multiple: int, empty: bool
 ) -> None:
     masks = tiny.random_masks(bert_encoder, groups, seed, empty=empty)
-    for group, mask in masks.rounded(bert_encoder, multiple).masks.items():
+    for group, mask in masks.rounded(bert_encoder, dict.fromkeys(GROUPS, multiple)).masks.items():
         size = bert_encoder.head_size if group == "head" else 1
         full = mask_shape(bert_encoder, group)[1] * size
         widths = np.count_nonzero(mask, axis=1) * size
@@ -68,7 +68,7 @@ def test_rounding_keeps_every_kept_unit_and_its_value(
     bert_encoder: Encoder, groups: tuple[str, ...], seed: int, multiple: int
 ) -> None:
     masks = tiny.random_masks(bert_encoder, groups, seed, real=True)
-    for group, mask in masks.rounded(bert_encoder, multiple).masks.items():
+    for group, mask in masks.rounded(bert_encoder, dict.fromkeys(GROUPS, multiple)).masks.items():
         kept = masks.masks[group] != 0
         assert (mask[kept] == masks.masks[group][kept]).all()
         assert (mask[~kept] * (mask[~kept] - 1) == 0).all()  # the others are 0 or came back as 1
@@ -79,7 +79,7 @@ def test_rounding_brings_back_the_highest_logits_first(
     bert_encoder: Encoder, seed: int, multiple: int
 ) -> None:
     masks = with_logits(tiny.random_masks(bert_encoder, ("ffn_int",), seed), seed)
-    rounded = masks.rounded(bert_encoder, multiple).masks["ffn_int"]
+    rounded = masks.rounded(bert_encoder, dict.fromkeys(GROUPS, multiple)).masks["ffn_int"]
     for before, after, logits in zip(masks.masks["ffn_int"], rounded, masks.logits["ffn_int"], strict=True):
         back, left_out = logits[(before == 0) & (after != 0)], logits[after == 0]
         assert not back.size or not left_out.size or back.min() >= left_out.max()
@@ -88,5 +88,5 @@ def test_rounding_brings_back_the_highest_logits_first(
 def test_rounding_without_logits_brings_back_the_lowest_index(bert_encoder: Encoder) -> None:
     mask = np.zeros((tiny.LAYERS, tiny.INTERMEDIATE), dtype=np.float32)
     mask[:, 10] = 1
-    rounded = MaskSet({"ffn_int": mask}).rounded(bert_encoder, 4).masks["ffn_int"]
+    rounded = MaskSet({"ffn_int": mask}).rounded(bert_encoder, {"ffn_int": 4}).masks["ffn_int"]
     assert [list(np.flatnonzero(row)) for row in rounded] == [[0, 1, 2, 10]] * tiny.LAYERS

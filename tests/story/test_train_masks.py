@@ -18,7 +18,7 @@ from transformers import AutoModelForSequenceClassification
 import prunecli
 from prunecli.checkpoints.atomic import partial_path
 from prunecli.config import TrainMasksConfig
-from prunecli.errors import InputError, OfflineError, TargetExistsError, UnsupportedModelError
+from prunecli.errors import InputError, MaskError, OfflineError, TargetExistsError, UnsupportedModelError
 from prunecli.operations import train_masks
 from prunecli.training import arguments
 
@@ -195,6 +195,15 @@ def test_bad_input_leaves_nothing_behind(
         train_masks.run(config, silent)
     assert caught.value.fix  # type: ignore[attr-defined]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_masks_that_remove_everything_are_refused(tmp_path: Path) -> None:
+    harsh = {"masks_lr": 100.0, "sparsity_loss": 1e4, "max_steps": 3, "max_train_samples": 96}
+    config = TrainMasksConfig.of({**FAST, **harsh, "out": tmp_path / "run"})
+    with pytest.raises(MaskError, match="remove every head and every neuron of demo") as caught:
+        train_masks.run(config, silent)
+    assert "--sparsity-loss" in str(caught.value.fix)
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_existing_run_is_not_touched(run_folder: Path) -> None:

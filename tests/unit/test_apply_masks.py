@@ -142,6 +142,13 @@ def test_round_to_keeps_widths_multiples(bert: Path, masks: Path, tmp_path: Path
     assert all(width % 4 == 0 for width in (*columns, *result.neurons))
 
 
+@pytest.mark.parametrize("asked", [["16", "head=24"], ["head=24", 16], {"ffn_int": 16, "head": 24}])
+def test_each_group_has_its_multiple(asked: Any, bert: Path, masks: Path, tmp_path: Path) -> None:
+    result = apply(source=bert, masks=masks, round_to=asked, dry_run=True)
+    assert {heads for heads in result.heads} <= {3, 4}
+    assert all(width % 16 == 0 for width in result.neurons)
+
+
 def test_two_cuts_are_the_cut_of_both(bert: Path, tmp_path: Path) -> None:
     first, second = (tiny.random_masks(tiny.sizes(bert), GROUPS, seed) for seed in (1, 2))
     both = MaskSet({group: first.masks[group] * second.masks[group] for group in GROUPS})
@@ -164,6 +171,22 @@ def test_masks_of_another_model_name_group_shapes_and_model(bert: Path, tmp_path
     with pytest.raises(MaskError, match=rf"mask head has shape \[12, 12\], but {bert} needs \[3, 4\]"):
         tiny.cut(bert, other, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_masks_that_remove_everything_are_refused(bert: Path, tmp_path: Path) -> None:
+    encoder = tiny.sizes(bert)
+    nothing = MaskSet({group: 0 * MaskSet({}).of(group, encoder) for group in ("head", "ffn_int")})
+    with pytest.raises(MaskError, match=f"remove every head and every neuron of {bert}"):
+        tiny.cut(bert, nothing, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_second_cut_that_removes_the_rest_is_refused(bert: Path, tmp_path: Path) -> None:
+    encoder = tiny.sizes(bert)
+    first, second = (MaskSet({group: 0 * MaskSet({}).of(group, encoder)}) for group in ("head", "ffn_int"))
+    once = tiny.cut(bert, first, tmp_path / "once")
+    with pytest.raises(MaskError, match=f"remove every head and every neuron of {once}"):
+        tiny.cut(once, second, tmp_path / "twice")
 
 
 def test_a_full_target_is_left_alone(bert: Path, masks: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from prunecli.config import (
+    GROUPS,
     ApplyMasksConfig,
     PredictConfig,
     SelfTestConfig,
@@ -99,6 +100,41 @@ def test_a_whole_number_does_for_a_fraction_and_a_string_for_a_path() -> None:
     config = train(lr=1, data_dir="data/qqp")
     assert (config.lr, config.data_dir) == (1.0, Path("data/qqp"))
     assert isinstance(config.lr, float)
+
+
+def apply(round_to: Any) -> ApplyMasksConfig:
+    """Return a config of `apply-masks run` with widths to round to."""
+    return ApplyMasksConfig.of({"source": "run", "round_to": round_to})
+
+
+@pytest.mark.parametrize(
+    ("asked", "multiples"),
+    [
+        (32, dict.fromkeys(GROUPS, 32)),
+        ("ffn_int=32", {"ffn_int": 32}),
+        (["16", "head=128"], {**dict.fromkeys(GROUPS, 16), "head": 128}),
+        (["head=128", 16], {**dict.fromkeys(GROUPS, 16), "head": 128}),
+        ({"ffn_int": 32, "head": 64}, {"ffn_int": 32, "head": 64}),
+        ([], {}),
+    ],
+)
+def test_widths_are_rounded_by_group(asked: Any, multiples: dict[str, int]) -> None:
+    assert apply(asked).multiples == multiples
+
+
+@pytest.mark.parametrize(
+    "asked", ["x", "", "0", "-4", "1.5", "=4", "heads=4", "head=", "head=0", "head=x", 0]
+)
+def test_a_width_that_is_none_says_what_is_allowed(asked: Any) -> None:
+    with pytest.raises(InputError, match=f"--round-to '{asked}' is neither N nor GROUP=N") as raised:
+        apply(asked)
+    assert raised.value.fix == "groups are head, ffn_int, ffn_out, ffn_in"
+
+
+@pytest.mark.parametrize(("asked", "what"), [(["8", "16"], "all groups"), (["head=8", "head=16"], "head")])
+def test_a_width_said_twice_is_refused(asked: list[str], what: str) -> None:
+    with pytest.raises(InputError, match=f"--round-to is given twice for {what}"):
+        apply(asked)
 
 
 def test_one_group_may_come_without_a_list() -> None:

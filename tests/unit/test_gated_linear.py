@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from prunecli.encoders import Encoder
+from prunecli.errors import UnsupportedModelError
 from prunecli.masks import MaskSet
 from prunecli.masks.gates import GatedLinear, put_gates, set_masks
 from prunecli.masks.units import COLUMNS, GROUPS, ROWS, Touch
@@ -65,6 +66,24 @@ def test_a_gated_model_keeps_its_tensor_names_and_parameters(model_type: str) ->
     before = {name: id(parameter) for name, parameter in model.named_parameters()}
     put_gates(model, tiny.table(model), GROUPS)
     assert {name: id(parameter) for name, parameter in model.named_parameters()} == before
+
+
+@pytest.mark.parametrize("change", ["renamed", "replaced"])
+def test_a_linear_that_the_model_lacks_is_named_with_class_and_table(change: str) -> None:
+    model = tiny.tiny_model("roberta")
+    output = model.roberta.encoder.layer[1].output
+    if change == "renamed":
+        output.projection = output.dense
+        del output.dense
+    else:
+        output.dense = nn.Identity()
+    said = (
+        "RobertaModel has no linear encoder.layer.1.output.dense, "
+        "which the table prunecli/encoders/bert.py expects"
+    )
+    with pytest.raises(UnsupportedModelError, match=said) as raised:
+        put_gates(model, tiny.table(model), ("ffn_int",))
+    assert raised.value.fix
 
 
 def test_gates_start_open(bert_encoder: Encoder) -> None:

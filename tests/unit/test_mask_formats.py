@@ -58,7 +58,33 @@ def test_equal_sizes_leave_the_meaning_open(bert_encoder: Encoder, tmp_path: Pat
     folder = save_pt(tmp_path, ffn_intermediate_mask=HIDDEN_MASK, ffn_output_mask=HIDDEN_MASK)
     with pytest.raises(MaskError, match="both 32") as raised:
         formats.read(folder, square)
-    assert formats.FILE in str(raised.value.fix)
+    assert "--mask-convention outputs" in str(raised.value.fix)
+    assert "--mask-convention inputs" in str(raised.value.fix)
+
+
+def test_a_convention_tells_the_meaning_where_sizes_are_equal(bert_encoder: Encoder, tmp_path: Path) -> None:
+    square = replace(bert_encoder, intermediate=HIDDEN)
+    other = 1 - HIDDEN_MASK
+    folder = save_pt(tmp_path, head_mask=HEAD, ffn_intermediate_mask=HIDDEN_MASK, ffn_output_mask=other)
+    for path in (folder, folder / "head_mask.pt"):
+        ours = formats.read(path, square, "outputs").masks
+        original = formats.read(path, square, "inputs").masks
+        assert np.array_equal(ours["ffn_int"], HIDDEN_MASK.numpy())
+        assert np.array_equal(ours["ffn_out"], other.numpy())
+        assert np.array_equal(original["ffn_in"], HIDDEN_MASK.numpy())
+        assert np.array_equal(original["ffn_int"], other.numpy())
+
+
+def test_where_no_ffn_mask_is_the_sizes_may_be_equal(bert_encoder: Encoder, tmp_path: Path) -> None:
+    square = replace(bert_encoder, intermediate=HIDDEN)
+    folder = save_pt(tmp_path, head_mask=HEAD, neuron_mask=HIDDEN_MASK)
+    assert formats.read(folder, square).masks.keys() == {"head", "ffn_int"}
+
+
+def test_a_convention_that_the_shapes_contradict_is_refused(bert_encoder: Encoder, tmp_path: Path) -> None:
+    folder = save_pt(tmp_path, ffn_intermediate_mask=NEURON, ffn_output_mask=HIDDEN_MASK)
+    with pytest.raises(MaskError, match=r"ffn_intermediate_mask\.pt \(ffn_in\) has shape \[3, 48\]"):
+        formats.read(folder, bert_encoder, "inputs")
 
 
 def test_a_pt_mask_of_another_model_names_both_shapes(bert_encoder: Encoder, tmp_path: Path) -> None:
@@ -150,3 +176,9 @@ def test_the_pt_files_are_plain_zeros_and_ones(bert_encoder: Encoder, tmp_path: 
     assert torch.equal(loaded["ffn_intermediate_mask"], mask)
     assert loaded["head_mask"].eq(1).all()
     assert loaded["ffn_output_mask"].eq(1).all()
+
+
+def test_two_files_of_one_group_are_refused(bert_encoder: Encoder, tmp_path: Path) -> None:
+    folder = save_pt(tmp_path, ffn_intermediate_mask=NEURON, neuron_mask=NEURON)
+    with pytest.raises(MaskError, match=r"ffn_intermediate_mask\.pt and neuron_mask\.pt are both ffn_int"):
+        formats.read(folder, bert_encoder)

@@ -7,6 +7,7 @@ pruned_indices.py      JSON of what goes: by group and layer, or `pruned_heads` 
 
 from pathlib import Path
 
+from prunecli.config import MaskConvention
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
 from prunecli.masks.formats import pruned_indices, pt_files, safetensors_masks
@@ -16,8 +17,13 @@ from prunecli.masks.mask_set import MaskSet
 __all__ = ["FILE", "read", "write"]
 
 
-def read(path: Path, encoder: Encoder) -> MaskSet:
+def read(path: Path, encoder: Encoder, convention: MaskConvention = "auto") -> MaskSet:
     """Read masks for a model: a file of any known format, or a folder that holds one.
+
+    Args:
+        path: The file or folder.
+        encoder: The model.
+        convention: What FFN masks in `.pt` files scale; no other format leaves it open.
 
     Raises:
         InputError: There is no mask file, or it is broken.
@@ -26,13 +32,13 @@ def read(path: Path, encoder: Encoder) -> MaskSet:
     if path.is_dir():
         if (path / FILE).is_file():
             return safetensors_masks.read(path / FILE)
-        return pt_files.read(path, encoder)
+        return pt_files.read(path, encoder, convention=convention)
     if not path.is_file():
         raise InputError(f"{path} does not exist", "name a mask file or a folder of masks with --masks")
     if path.suffix == ".json":
         return pruned_indices.read(path, encoder)
     if path.suffix == ".pt":
-        return pt_files.read(path.parent, encoder, named=path.name)
+        return pt_files.read(path.parent, encoder, named=path.name, convention=convention)
     return safetensors_masks.read(path)
 
 
