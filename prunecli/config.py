@@ -49,10 +49,13 @@ class TrainMasksConfig(VerbConfig):
     data_dir: Annotated[
         Path | None, Opt("Folder with the task's train and validation files, instead of the hub.")
     ] = None
-    text_columns: Annotated[str | None, Opt("Columns with the text, as A or A,B, for data of your own.")] = (
-        None
-    )
+    text_columns: Annotated[
+        str | None, Opt("Columns with the text (or words, or choices), as A or A,B, for data of your own.")
+    ] = None
     label_column: Annotated[str | None, Opt("Column with the label, for data of your own.")] = None
+    task_kind: Annotated[
+        str | None, Opt("What data of your own are for, where the columns do not say it: masked-lm ...")
+    ] = None
     max_length: Annotated[
         int | None,
         Opt("Tokens an example is cut to. Default: 128, for SQuAD 384, or what the model takes.", minimum=8),

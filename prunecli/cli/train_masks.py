@@ -53,5 +53,6 @@ VERB = Verb(
         "prunecli train-masks bert-base-uncased qqp",
         "prunecli train-masks ./my-model sst2 --data-dir data/sst2 --learn-masks head --learn-masks ffn_int",
         "prunecli train-masks ./my-model rows.csv --text-columns title,body --label-column topic",
+        "prunecli train-masks bert-base-uncased lines.jsonl --task-kind masked-lm",
     ),
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors.torch import load_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from prunecli.checkpoints import strict_json
@@ -80,7 +81,8 @@ def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) 
     encoder = pruned.encoder_of(checkpoint)
     head = head or pruned.head_of(checkpoint.architecture, encoder)
     cls = model_class(encoder, head, pruned.is_pruned(checkpoint.config))
-    model, missing = _from_pretrained(cls, checkpoint, changes)
+    state = _without_head(checkpoint, encoder) if _has_other_head(checkpoint, encoder, head) else None
+    model, missing = _from_pretrained(cls, checkpoint, changes, state)
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(
@@ -97,8 +99,27 @@ def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) 
     return Loaded(model, encoder, head, missing)
 
 
+def _has_other_head(checkpoint: Checkpoint, encoder: Encoder, head: str) -> bool:
+    """Say whether a checkpoint has a head that is known, and not the wanted one."""
+    own = (checkpoint.architecture or "").removeprefix("Pruned").removeprefix(encoder.model_type.stem)
+    return own in pruned.AUTO_CLASSES and own not in ("Model", head)
+
+
+def _without_head(checkpoint: Checkpoint, encoder: Encoder) -> dict[str, torch.Tensor]:
+    """Return the encoder's tensors alone.
+
+    Heads of different kinds name their tensors alike: a classifier of texts would be taken for one of words.
+    """
+    body = f"{encoder.model_type.prefix}."
+    tensors = (load_file(path) for path in checkpoint.weight_files)
+    return {name: tensor for file in tensors for name, tensor in file.items() if name.startswith(body)}
+
+
 def _from_pretrained(
-    cls: type[PreTrainedModel], checkpoint: Checkpoint, changes: dict[str, Any]
+    cls: type[PreTrainedModel],
+    checkpoint: Checkpoint,
+    changes: dict[str, Any],
+    state: dict[str, torch.Tensor] | None,
 ) -> tuple[PreTrainedModel, tuple[str, ...]]:
     """Return the model and the names of the parameters that the checkpoint does not have."""
     left_out = ("auto_map", "architectures", "dtype", "torch_dtype")
@@ -109,7 +130,8 @@ def _from_pretrained(
         for key, value in changes.items():
             setattr(config, key, value)
         loaded: Any = cls.from_pretrained(
-            checkpoint.path,
+            checkpoint.path if state is None else None,
+            state_dict=state,
             config=config,
             dtype=torch.float32,
             local_files_only=True,

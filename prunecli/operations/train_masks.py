@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedTokenizerBase, set_seed
 
 from prunecli import __version__, methods
 from prunecli.checkpoints.atomic import check_source
@@ -31,9 +31,8 @@ from prunecli.reports import html, run_record
 from prunecli.tasks import Task, TaskData, load_task
 from prunecli.training.arguments import check_options, gate_schedule, steps_an_epoch, training_arguments
 from prunecli.training.callbacks import Progress, ReportProgress
-from prunecli.training.features import make_features
 from prunecli.training.gates import Gates, attach, weights_only
-from prunecli.training.head import fit_labels, has_head, head_config
+from prunecli.training.head import fit_labels, has_head
 from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult, metrics_of, outcome
 from prunecli.training.resuming import check_run_target, finish, work_folder
 from prunecli.training.trainer import MaskTrainer
@@ -59,13 +58,14 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
         out=config.out_folder,
         model=checkpoint.path,
         task=data.task.name,
+        kind=data.task.kind.name,
         data=data.source,
         rows=(len(data.train), len(data.validation)),
         new_head=not has_head(checkpoint, data.task),
         units={group: mask_shape(encoder, group)[1] for group in config.groups},
         layers=encoder.layers,
         steps=min(steps, config.max_steps or steps),
-        flops=encoder_flops(encoder, MaskSet({}), config.max_length or data.task.usual_length),
+        flops=encoder_flops(encoder, MaskSet({}), config.max_length or data.task.kind.usual_length),
     )
 
 
@@ -90,7 +90,7 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
     _say_sharing(loaded.encoder)
     tokenizer = load_tokenizer(checkpoint)
     max_length = _max_length(config.max_length, data.task, loaded, tokenizer)
-    features = make_features(data, tokenizer, max_length)
+    features = data.task.kind.features(data, tokenizer, max_length)
 
     arguments = training_arguments(config, len(features.train))
     with work_folder(config) as (work, last):
@@ -98,7 +98,8 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
             "train_dataset": features.train,
             "eval_dataset": features.validation,
             "compute_metrics": features.score,
-            "data_collator": DataCollatorWithPadding(tokenizer),
+            "data_collator": features.collate,
+            "preprocess_logits_for_metrics": features.reduce,
             "processing_class": tokenizer,
         }
         dense = None
@@ -159,6 +160,7 @@ def _inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
         config.label_column,
         config.max_train_samples,
         config.seed,
+        config.task_kind,
     )
     return checkpoint, fit_labels(data, checkpoint)
 
@@ -166,7 +168,7 @@ def _inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
 def _load(checkpoint: Checkpoint, task: Task, config: TrainMasksConfig) -> Loaded:
     """Load the model with the task's head; say loudly which parameters are new."""
     log.info("Loading %s", checkpoint.path)
-    loaded = load_model(checkpoint, task.head, **head_config(task))
+    loaded = load_model(checkpoint, task.kind.head, **task.kind.config(task))
     if loaded.new:
         log.warning(
             "%s has no head for task %s: %s start at random and will be trained",
@@ -179,7 +181,7 @@ def _max_length(asked: int | None, task: Task, loaded: Loaded, tokenizer: PreTra
     allowed = min(longest_input(loaded.model, loaded.encoder), int(tokenizer.model_max_length))
     if asked is not None and asked > allowed:
         log.warning("--max-length %d is more than the %d tokens that the model takes", asked, allowed)
-    return min(asked or task.usual_length, allowed)
+    return min(asked or task.kind.usual_length, allowed)
 
 
 def _check_outcome(config: TrainMasksConfig, loaded: Loaded, masks: MaskSet) -> None:

@@ -70,6 +70,7 @@ def render(
         has_tokenizer=bool(checkpoint.tokenizer_files),
         is_pair=_is_pair(run),
         verify_command=verify_command(Path(record["result"]["out"]).name, record["config"]),
+        is_multi_label=checkpoint.config.get("problem_type") == "multi_label_classification",
         is_regression=checkpoint.config.get("problem_type") == "regression",
         shapes=[_shapes(encoder, number, layer) for number, layer in enumerate(layers)],
     )

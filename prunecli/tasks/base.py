@@ -5,51 +5,51 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Any
 
 from prunecli.errors import InputError
-
-Kind = Literal["classification", "regression", "question-answering"]
-
-# The head that each kind of task needs on an encoder.
-HEADS: dict[Kind, str] = {
-    "classification": "ForSequenceClassification",
-    "regression": "ForSequenceClassification",
-    "question-answering": "ForQuestionAnswering",
-}
+from prunecli.tasks import kinds
+from prunecli.tasks.kinds.base import Kind
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task: columns, labels, splits and metrics.
+    """A task: kind, columns, labels, splits and metrics.
 
     Attributes:
         name: What the command line calls it.
-        kind: Which head and loss it needs.
-        columns: One text column, or two for pairs (question and context for question answering).
+        kind: How its rows are trained on and scored.
+        columns: The columns that are read besides the label, in the order in which the kind takes them.
         metrics: Metrics to report; the first is the headline.
-        labels: Label names in the order of their ids; empty for regression and for data of one's own.
-        label_column: The column with the label.
+        labels: Label names in the order of their ids; empty where the kind has none.
+        label_column: The column with the label; None where the kind needs none.
         hub: Data set id on the hub, and its configuration.
         bundled: Package that carries the data.
         train: Name of the training split.
         validation: Name of the split that is reported.
         unanswerable: Whether questions may have no answer.
+        vectors: Whether the label column holds vectors of zeros and ones.
         order: For a head that knows the labels in another order: the task's label id of each of its ids.
     """
 
     name: str
+    kind: Kind
     columns: tuple[str, ...]
     metrics: tuple[str, ...]
-    kind: Kind = "classification"
     labels: tuple[str, ...] = ()
-    label_column: str = "label"
+    label_column: str | None = "label"
     hub: tuple[str, ...] = ()
     bundled: str | None = None
     train: str = "train"
     validation: str = "validation"
     unanswerable: bool = False
+    vectors: bool = False
     order: tuple[int, ...] = ()
+
+    @property
+    def is_own(self) -> bool:
+        """Say whether the data are a user's own, so that labels are what the files say."""
+        return not self.hub and self.bundled is None
 
     @property
     def ordered_labels(self) -> tuple[str, ...]:
@@ -57,19 +57,9 @@ class Task:
         return tuple(self.labels[number] for number in self.order) if self.order else self.labels
 
     @property
-    def head(self) -> str:
-        """Return the head class without its stem."""
-        return HEADS[self.kind]
-
-    @property
-    def usual_length(self) -> int:
-        """Return the tokens that examples are cut to where nobody says otherwise."""
-        return 384 if self.kind == "question-answering" else 128
-
-    @property
-    def label_columns(self) -> tuple[str, ...]:
-        """Return the columns besides the texts that training needs."""
-        return ("answers",) if self.kind == "question-answering" else (self.label_column,)
+    def all_columns(self) -> tuple[str, ...]:
+        """Return every column that is read; the label's, if there is one, comes last."""
+        return self.columns if self.label_column is None else (*self.columns, self.label_column)
 
 
 @cache
@@ -83,7 +73,7 @@ def _task(name: str, row: dict[str, Any]) -> Task:
     frozen: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in row.items()
     }
-    return Task(name=name, **frozen)
+    return Task(name=name, **{**frozen, "kind": kinds.get(frozen.get("kind", "classification"))})
 
 
 def known_task(name: str) -> Task:

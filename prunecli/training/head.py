@@ -1,56 +1,62 @@
 """Do a checkpoint's labels fit the task's? The ids of the checkpoint win, so its head stays as it was trained."""
 
 from dataclasses import replace
-from typing import Any
 
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.errors import InputError
 from prunecli.models.pruned import encoder_of
 from prunecli.tasks import Task, TaskData
+from prunecli.tasks.kinds.base import with_metrics
+from prunecli.tasks.labels import are_numbers
 
 
 def fit_labels(data: TaskData, checkpoint: Checkpoint) -> TaskData:
     """Put the task's labels into the order of the checkpoint's head, where it has one and names them.
 
-    MNLI checkpoints in particular come with every order of entailment, neutral and contradiction.
+    MNLI checkpoints in particular come with every order of entailment, neutral and contradiction. Data of one's
+    own may lack some of the head's labels, or number them: the head's names are taken.
 
     Raises:
         InputError: The head has another number of labels.
     """
     task = data.task
-    if task.kind == "question-answering" or not has_head(checkpoint, task):
+    config = task.kind.config(task)
+    wanted = config.get("num_labels", len(config.get("id2label", ())))
+    if not wanted or not has_head(checkpoint, task):
         return data
     names = _label_names(checkpoint)
-    wanted = 1 if task.kind == "regression" else len(task.labels)
+    if task.is_own and task.labels:
+        task = _in_the_heads_words(task, names)
+        wanted = len(task.labels)
     if len(names) != wanted:
         raise InputError(
             f"the head of {checkpoint.path} has {len(names)} labels, task {task.name} needs {wanted}",
-            "take a checkpoint that was fine-tuned on this task, or the plain encoder",
+            "add --task-kind regression, if the labels are scores"
+            if len(names) == 1
+            else "take a checkpoint that was fine-tuned on this task, or the plain encoder",
         )
     by_name = {_plain(label): number for number, label in enumerate(task.labels)}
-    if task.kind == "regression" or {_plain(name) for name in names} != by_name.keys():
-        return data
-    order = tuple(by_name[_plain(name)] for name in names)
-    return replace(data, task=replace(task, order=order))
+    if not task.is_own and {_plain(name) for name in names} == by_name.keys():
+        task = replace(task, order=tuple(by_name[_plain(name)] for name in names))
+    return replace(data, task=task)
 
 
 def has_head(checkpoint: Checkpoint, task: Task) -> bool:
     """Say whether the checkpoint was saved with the kind of head that the task needs."""
-    return checkpoint.architecture == encoder_of(checkpoint).model_type.stem + task.head
+    return checkpoint.architecture == encoder_of(checkpoint).model_type.stem + task.kind.head
 
 
-def head_config(task: Task) -> dict[str, Any]:
-    """Return what the task writes into the model's config."""
-    if task.kind == "regression":
-        return {"num_labels": 1, "problem_type": "regression"}
-    if task.kind == "question-answering":
-        return {}
-    labels = dict(enumerate(task.ordered_labels))
-    return {
-        "id2label": labels,
-        "label2id": {label: number for number, label in labels.items()},
-        "problem_type": "single_label_classification",
-    }
+def _in_the_heads_words(task: Task, names: list[str]) -> Task:
+    """Return one's own task with all labels of the head, spelled as the data spell them."""
+    spelled = {_plain(label): label for label in task.labels}
+    fewer = len(task.labels) < len(names)
+    if are_numbers(task.labels) and len(task.labels) <= len(names) and not (task.vectors and fewer):
+        labels = tuple(names)
+    elif spelled.keys() <= {_plain(name) for name in names} and len(spelled) == len(task.labels):
+        labels = tuple(spelled.get(_plain(name), name) for name in names)
+    else:
+        return task
+    return with_metrics(replace(task, labels=labels))
 
 
 def _label_names(checkpoint: Checkpoint) -> list[str]:

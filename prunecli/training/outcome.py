@@ -8,7 +8,7 @@ from prunecli.masks import MaskSet
 from prunecli.masks.budget import encoder_flops, layer_parameters
 from prunecli.models.loading import Loaded
 from prunecli.tasks import Task
-from prunecli.training.features import Features
+from prunecli.tasks.features import Features
 from prunecli.training.gates import NAME
 from prunecli.training.trainer import MaskTrainer
 
@@ -21,6 +21,7 @@ class TrainMasksPlan:
         out: The run folder.
         model: The checkpoint folder.
         task: The task.
+        kind: How it is trained and scored: classification, token-classification ...
         data: Where its rows come from.
         rows: Training and validation rows.
         new_head: Whether the checkpoint lacks the task's head.
@@ -33,6 +34,7 @@ class TrainMasksPlan:
     out: Path
     model: Path
     task: str
+    kind: str
     data: str
     rows: tuple[int, int]
     new_head: bool

@@ -127,6 +127,8 @@ def _difference(implied: dict[str, Any], files: dict[str, Any], state: dict[str,
 
 def _outputs(model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
     """Return the floating outputs by name; `loss` and inner states are not asked for."""
+    if type(model).__name__.endswith("ForMultipleChoice"):  # takes [rows, choices, tokens]: one choice each
+        inputs = {name: tensor[:, None] for name, tensor in inputs.items()}
     output = model(**inputs)
     return {
         name: tensor.contiguous() for name, tensor in output.items() if hasattr(tensor, "is_floating_point")

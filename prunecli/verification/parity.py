@@ -85,7 +85,12 @@ def reference_outputs(
         mask_set.check(loaded.encoder, str(checkpoint.path))
         real = any(not np.isin(mask, (0, 1)).all() for mask in mask_set.masks.values())
         set_masks(put_gates(loaded.model, loaded.encoder, tuple(mask_set.masks)), mask_set)
-    output: Any = loaded.model(**load_file(probes))
+    inputs = load_file(probes)
+    if (
+        loaded.head == "ForMultipleChoice"
+    ):  # takes [rows, choices, tokens]: one choice each, as the child does it
+        inputs = {name: tensor[:, None] for name, tensor in inputs.items()}
+    output: Any = loaded.model(**inputs)
     return {name: tensor for name, tensor in output.items() if isinstance(tensor, torch.Tensor)}, real
 
 

@@ -101,6 +101,16 @@ def test_bad_input_is_2_with_one_error_and_one_hint(words: tuple[str, ...], sour
     assert_one_error_and_hint(done)
 
 
+def test_a_row_that_makes_no_sense_is_2_and_named_with_its_file(tmp_path: Path) -> None:
+    rows = [{"tokens": ["we", "saw"], "tags": ["O"] * count} for count in (2, 1)]
+    (tmp_path / "names.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = run("train-masks", "demo", "names.jsonl", cwd=tmp_path)
+    assert done.returncode == ExitCode.BAD_INPUT
+    assert done.stdout == ""
+    assert "error: names.jsonl, row 2: 2 words, but 1 labels\nhint: " in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize("words", [("apply-maks",), ("apply-masks",), ("apply-masks", "x", "--dry-rum")])
 def test_bad_usage_is_2_and_leaves_stdout_alone(words: tuple[str, ...], tmp_path: Path) -> None:
     done = run(*words, cwd=tmp_path)

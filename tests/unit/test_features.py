@@ -8,7 +8,7 @@ from datasets import Dataset
 from transformers import EvalPrediction
 
 from prunecli.tasks import Task, TaskData, known_task
-from prunecli.training.features import Features, make_features
+from prunecli.tasks.features import Features
 from tests import tiny
 
 TEXTS = ["the film was good and we saw it", "dull", "not very good", "the plot was bad and the film dull"]
@@ -17,7 +17,7 @@ TEXTS = ["the film was good and we saw it", "dull", "not very good", "the plot w
 def features_of(task: Task, columns: dict[str, list[Any]]) -> Features:
     """Return the features of a task with the same rows in both splits."""
     rows = Dataset.from_dict(columns)
-    return make_features(TaskData(task, rows, rows, "test"), tiny.tiny_tokenizer("bert"), 64)
+    return task.kind.features(TaskData(task, rows, rows, "test"), tiny.tiny_tokenizer("bert"), 64)
 
 
 def test_evaluation_goes_from_short_to_long() -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from datasets import Dataset
 
 from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
 from prunecli.errors import InputError
-from prunecli.tasks import Task, TaskData, known_task
-from prunecli.tasks.data import label_ids
-from prunecli.training.head import fit_labels, head_config
+from prunecli.tasks import Task, TaskData, kinds, known_task
+from prunecli.tasks.data import targets
+from prunecli.training.head import fit_labels
 from tests import tiny
 
+CLASSIFICATION = kinds.get("classification")
 MNLI = {
     "premise": ["x"] * 3,
     "hypothesis": ["y"] * 3,
@@ -56,20 +58,21 @@ def test_labels_get_the_ids_of_the_checkpoints_head(
     names: list[str], ids: list[int], labelled: Callable[..., Checkpoint]
 ) -> None:
     data = fit_labels(data_of(known_task("mnli"), MNLI), labelled(names))
-    assert label_ids(data.task, data.train) == ids
+    assert targets(data.task, data.train) == ids
 
 
 def test_the_config_keeps_the_heads_order(labelled: Callable[..., Checkpoint]) -> None:
     data = fit_labels(data_of(known_task("mnli"), MNLI), labelled(["contradiction", "entailment", "neutral"]))
-    assert head_config(data.task)["id2label"] == {0: "contradiction", 1: "entailment", 2: "neutral"}
-    assert head_config(data.task)["label2id"]["entailment"] == 1
+    config = data.task.kind.config(data.task)
+    assert config["id2label"] == {0: "contradiction", 1: "entailment", 2: "neutral"}
+    assert config["label2id"]["entailment"] == 1
 
 
 def test_ten_labels_are_ordered_by_number_not_by_text(labelled: Callable[..., Checkpoint]) -> None:
     names = [f"topic{number}" for number in range(11)]
-    task = Task("own", ("text",), ("accuracy",), labels=tuple(reversed(names)))
+    task = Task("own", CLASSIFICATION, ("text",), ("accuracy",), labels=tuple(reversed(names)))
     data = fit_labels(data_of(task, {"text": ["x"], "label": ["topic10"]}), labelled(names))
-    assert label_ids(data.task, data.train) == [10]
+    assert targets(data.task, data.train) == [10]
 
 
 def test_another_number_of_labels_is_refused(labelled: Callable[..., Checkpoint]) -> None:
@@ -89,4 +92,57 @@ def test_label_names_that_are_none_are_refused(names: Any, labelled: Callable[..
 
 
 def test_a_regression_has_one_output() -> None:
-    assert head_config(known_task("stsb")) == {"num_labels": 1, "problem_type": "regression"}
+    task = known_task("stsb")
+    assert task.kind.config(task) == {"num_labels": 1, "problem_type": "regression"}
+
+
+def own(kind: str, labels: tuple[str, ...], **more: Any) -> TaskData:
+    """Return a task for data of one's own."""
+    task = Task("own", kinds.get(kind), ("text",), ("accuracy",), labels=labels, **more)
+    return data_of(task, {"text": ["x"], "label": [labels[0]]})
+
+
+@pytest.mark.parametrize("kind", ["classification", "multi-label"])
+def test_own_data_may_lack_a_label_of_the_head(kind: str, labelled: Callable[..., Checkpoint]) -> None:
+    data = fit_labels(own(kind, ("good", "bad")), labelled(["BAD", "so-so", "Good"]))
+    assert data.task.ordered_labels == ("bad", "so-so", "good")
+
+
+def test_numbers_get_the_names_of_the_head(labelled: Callable[..., Checkpoint]) -> None:
+    data = fit_labels(own("classification", ("0", "1")), labelled(["bad", "so-so", "good"]))
+    assert data.task.kind.config(data.task)["id2label"] == {0: "bad", 1: "so-so", 2: "good"}
+    with_numbers = replace(data, train=Dataset.from_dict({"text": ["x"], "label": [2]}))
+    assert targets(with_numbers.task, with_numbers.train) == [2]
+
+
+def test_a_vector_has_an_entry_for_each_label_of_the_head(labelled: Callable[..., Checkpoint]) -> None:
+    checkpoint = labelled(["bad", "so-so", "good"])
+    fitted = fit_labels(own("multi-label", ("0", "1", "2"), vectors=True), checkpoint)
+    assert fitted.task.labels == ("bad", "so-so", "good")
+    with pytest.raises(InputError, match="has 3 labels, task own needs 2"):
+        fit_labels(own("multi-label", ("0", "1"), vectors=True), checkpoint)
+
+
+@pytest.mark.parametrize("labels", [("good", "bad"), ("good", "fine", "dull", "bad")])
+def test_names_that_the_head_does_not_know_are_refused(
+    labels: tuple[str, ...], labelled: Callable[..., Checkpoint]
+) -> None:
+    with pytest.raises(InputError, match="has 3 labels"):
+        fit_labels(own("classification", labels), labelled(["bad", "so-so", "fine"]))
+
+
+def test_classes_for_a_head_of_one_output_may_be_scores(labelled: Callable[..., Checkpoint]) -> None:
+    with pytest.raises(InputError, match="has 1 labels") as raised:
+        fit_labels(own("classification", ("0", "1", "2")), labelled(["score"]))
+    assert "--task-kind regression" in str(raised.value.fix)
+
+
+def test_tags_get_their_metric_with_the_names_of_the_head(
+    tiny_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_checkpoint("bert", "ForTokenClassification"), tmp_path / "tagger"))
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {0: "O", 1: "B-DAY", 2: "I-DAY"}
+    (folder / "config.json").write_text(json.dumps(config))
+    data = fit_labels(own("token-classification", ("0", "1")), read_checkpoint(folder))
+    assert (data.task.labels, data.task.metrics) == (("O", "B-DAY", "I-DAY"), ("f1", "accuracy"))

@@ -126,6 +126,16 @@ def test_the_snippet_prints_a_score_for_regression(
     assert np.isfinite(float(capsys.readouterr().out))
 
 
+def test_the_snippet_prints_all_labels_that_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    several = {"num_labels": 3, "problem_type": "multi_label_classification"}
+    source = tiny.save_tiny(tmp_path / "source", "bert", **several)
+    variables = run_snippet(tiny.cut(source, UNIFORM, tmp_path / "out"), monkeypatch)
+    wanted = [f"LABEL_{number}" for number in range(3) if variables["output"].logits[0, number] > 0]
+    assert capsys.readouterr().out == f"{wanted}\n"
+
+
 def test_a_run_gives_metrics_base_model_and_commands(run: Path, tmp_path: Path) -> None:
     out = apply(run, tmp_path / "pruned-qqp")
     evaluated = {

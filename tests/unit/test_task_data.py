@@ -10,8 +10,8 @@ import pyarrow.parquet
 import pytest
 
 from prunecli.errors import InputError, OfflineError
-from prunecli.tasks import known_task, load_task, tasks
-from prunecli.tasks.data import label_ids
+from prunecli.tasks import load_task, tasks
+from prunecli.tasks.data import targets
 from prunecli.tasks.files import find_split
 
 Rows = list[dict[str, Any]]
@@ -42,7 +42,7 @@ def folder_of(folder: Path, train: Rows, validation: Rows | None = None, suffix:
 def test_every_format_gives_the_same_rows(suffix: str, tmp_path: Path) -> None:
     data = load_task("sst2", folder_of(tmp_path, SST2, suffix=suffix))
     assert data.train.to_list() == SST2
-    assert label_ids(data.task, data.train) == [0, 1, 0, 1, 0, 1]
+    assert targets(data.task, data.train) == [0, 1, 0, 1, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -89,32 +89,31 @@ def test_columns_of_ones_own_may_be_named(tmp_path: Path) -> None:
     rows = [{"a": "x", "b": "y", "topic": "red"}, {"a": "x", "b": "y", "topic": "blue"}]
     data = load_task(str(folder_of(tmp_path, rows)), text_columns="a, b", label_column="topic")
     assert (data.task.columns, data.task.labels) == (("a", "b"), ("blue", "red"))
-    assert label_ids(data.task, data.train) == [1, 0]
+    assert targets(data.task, data.train) == [1, 0]
 
 
 @pytest.mark.parametrize("label", [2, -2, 99])
 def test_a_label_out_of_range_is_named_with_its_row(label: int, tmp_path: Path) -> None:
-    data = load_task("sst2", folder_of(tmp_path, [*SST2, {"sentence": "x", "label": label}]))
-    with pytest.raises(InputError, match=f"row 7: label {label} is not one of the 2 labels of task sst2"):
-        label_ids(data.task, data.train)
+    rows = [*SST2, {"sentence": "x", "label": label}]
+    message = rf"train\.jsonl, row 7: label {label} is not one of the 2 labels of task sst2"
+    with pytest.raises(InputError, match=message):
+        load_task("sst2", folder_of(tmp_path, rows))
 
 
 def test_labels_may_be_names(tmp_path: Path) -> None:
     rows = [{"sentence": "x", "label": "positive"}, {"sentence": "y", "label": "negative"}]
     data = load_task("sst2", folder_of(tmp_path, rows))
-    assert label_ids(data.task, data.train) == [1, 0]
+    assert targets(data.task, data.train) == [1, 0]
 
 
 def test_an_unknown_label_name_is_refused(tmp_path: Path) -> None:
-    data = load_task("sst2", folder_of(tmp_path, [{"sentence": "x", "label": "great"}]))
-    with pytest.raises(InputError, match=r"label 'great' is not one of .*negative, positive"):
-        label_ids(data.task, data.train)
+    with pytest.raises(InputError, match=r"row 1: label 'great' is not one of .*negative, positive"):
+        load_task("sst2", folder_of(tmp_path, [{"sentence": "x", "label": "great"}]))
 
 
 def test_a_label_between_two_classes_is_refused(tmp_path: Path) -> None:
-    data = load_task("sst2", folder_of(tmp_path, [{"sentence": "x", "label": 0.5}]))
-    with pytest.raises(InputError, match=r"0\.5"):
-        label_ids(data.task, data.train)
+    with pytest.raises(InputError, match=r"row 1: label 0\.5"):
+        load_task("sst2", folder_of(tmp_path, [{"sentence": "x", "label": 0.5}]))
 
 
 @pytest.mark.parametrize("unlabelled", [-1, None])
@@ -144,14 +143,14 @@ def test_a_column_of_row_numbers_is_no_label(tmp_path: Path) -> None:
 def test_own_scores_make_a_regression(tmp_path: Path) -> None:
     rows = [{"text": "x", "label": 0.5}, {"text": "y", "label": 3.0}]
     data = load_task(str(folder_of(tmp_path, rows)))
-    assert (data.task.kind, data.task.head) == ("regression", "ForSequenceClassification")
-    assert label_ids(data.task, data.train) == [0.5, 3.0]
+    assert (data.task.kind.name, data.task.kind.head) == ("regression", "ForSequenceClassification")
+    assert targets(data.task, data.train) == [0.5, 3.0]
 
 
 def test_a_missing_score_is_refused(tmp_path: Path) -> None:
     rows = [{"sentence1": "x", "sentence2": "y", "label": score} for score in (0.5, None)]
-    with pytest.raises(InputError, match="label"):
-        label_ids(known_task("stsb"), load_task("stsb", folder_of(tmp_path, rows)).train)
+    with pytest.raises(InputError, match=r"train\.jsonl, row 2: label None is not a number"):
+        load_task("stsb", folder_of(tmp_path, rows))
 
 
 def test_own_whole_numbers_make_classes(tmp_path: Path) -> None:
@@ -174,7 +173,7 @@ def test_a_single_file_of_one_row_cannot_be_split(tmp_path: Path) -> None:
 
 
 def test_an_empty_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="column 'sentence' of task sst2 has empty rows"):
+    with pytest.raises(InputError, match=r"train\.jsonl, row 7: column 'sentence' is empty"):
         load_task("sst2", folder_of(tmp_path, [*SST2, {"sentence": None, "label": 1}]))
 
 

@@ -1,0 +1,138 @@
+"""A task for data of one's own: its kind is told from the columns, or `--task-kind` says it."""
+
+import logging
+from dataclasses import dataclass, replace
+
+from prunecli.errors import InputError
+from prunecli.tasks import kinds
+from prunecli.tasks.base import Task
+from prunecli.tasks.columns import LIST, TEXT, Shapes
+from prunecli.tasks.kinds.base import Kind
+
+log = logging.getLogger(__name__)
+
+NAME_THEM = "name yours with --text-columns A,B and --label-column C"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a user says of the data: each may be None.
+
+    Attributes:
+        columns: `--text-columns`.
+        label: `--label-column`.
+        kind: `--task-kind`.
+    """
+
+    columns: str | None = None
+    label: str | None = None
+    kind: str | None = None
+
+    @property
+    def column_names(self) -> tuple[str, ...] | None:
+        """Return the columns asked for.
+
+        Raises:
+            InputError: A name is empty.
+        """
+        if self.columns is None:
+            return None
+        names = tuple(column.strip() for column in self.columns.split(","))
+        if not all(names):
+            raise InputError(f"--text-columns {self.columns!r} has an empty name", "write A or A,B")
+        return names
+
+
+def own_task(name: str, file: str, shapes: Shapes, asked: Asked) -> Task:
+    """Tell what data of one's own are for.
+
+    Args:
+        name: What the task shall be called.
+        file: Where the columns come from, for messages.
+        shapes: What the columns hold.
+        asked: What the user says.
+
+    Raises:
+        InputError: No kind of task reads these columns, or several do.
+    """
+    if asked.kind is not None:
+        kind = kinds.get(asked.kind)
+        return _task(name, kind, *_columns(kind, shapes, asked))
+    readings = []
+    for kind in map(kinds.get, kinds.names()):
+        columns, label = _columns(kind, shapes, asked)
+        texts = tuple(shapes.get(column, "") for column in columns)
+        if label is not None and texts in kind.shapes and shapes.get(label) in kind.label_shapes:
+            readings.append(_task(name, kind, columns, label))
+    if len(readings) != 1:
+        raise _unclear(file, shapes, readings)
+    log.info("%s: %s, from the columns %s", file, readings[0].kind.name, ", ".join(readings[0].all_columns))
+    return readings[0]
+
+
+def changed(task: Task, asked: Asked) -> Task:
+    """Return a task of the table with the columns that the user's files have.
+
+    Raises:
+        InputError: The user wants another kind than the task is of.
+    """
+    if asked.kind not in (None, task.kind.name):
+        raise InputError(
+            f"--task-kind {asked.kind}: task {task.name} is of kind {task.kind.name}",
+            "name a data file or folder instead of the task",
+        )
+    columns = asked.column_names
+    if columns and len(columns) not in map(len, task.kind.shapes):
+        raise InputError(
+            f"--text-columns {asked.columns}: task {task.name} reads {' and '.join(task.columns)}",
+            "name as many columns",
+        )
+    return replace(task, columns=columns or task.columns, label_column=asked.label or task.label_column)
+
+
+def check_columns(task: Task, shapes: Shapes, file: str) -> None:
+    """Refuse a file that lacks a column of the task, or has something else in it than the kind reads.
+
+    Raises:
+        InputError: It names file and column.
+    """
+    missing = [column for column in task.all_columns if column not in shapes]
+    if missing:
+        raise InputError(f"{file} has no column {missing[0]!r} (it has {', '.join(shapes)})", NAME_THEM)
+    found = tuple(shapes[column] for column in task.columns)
+    if found in task.kind.shapes:
+        return
+    wanted = next((shape for shape in task.kind.shapes if len(shape) == len(found)), None)
+    if wanted is None:
+        counts = " or ".join(str(len(shape)) for shape in task.kind.shapes)
+        raise InputError(f"{task.kind.name} reads {counts} columns, not {', '.join(task.columns)}", NAME_THEM)
+    column, held, needed = next(
+        triple for triple in zip(task.columns, found, wanted, strict=True) if triple[1] != triple[2]
+    )
+    raise InputError(
+        f"{file}: column {column!r} holds {held}, but {task.kind.name} needs {needed}",
+        "CSV and TSV cannot hold lists: write JSONL or Parquet" if needed == LIST + TEXT else NAME_THEM,
+    )
+
+
+def _columns(kind: Kind, shapes: Shapes, asked: Asked) -> tuple[tuple[str, ...], str | None]:
+    """Return the columns that a kind would read: those asked for, else the first of its usual ones."""
+    usual = [names for names in kind.columns if all(name in shapes for name in names)]
+    labels = [name for name in kind.label_columns if name in shapes]
+    label = (asked.label or next(iter(labels), kind.label_columns[0])) if kind.label_columns else None
+    return asked.column_names or next(iter(usual), kind.columns[0]), label
+
+
+def _task(name: str, kind: Kind, columns: tuple[str, ...], label: str | None) -> Task:
+    return Task(name, kind, columns, kind.metrics(()), label_column=label)
+
+
+def _unclear(file: str, shapes: Shapes, readings: list[Task]) -> InputError:
+    if readings:
+        could = " or ".join(f"{task.kind.name} ({', '.join(task.all_columns)})" for task in readings)
+        return InputError(f"{file} could be for {could}", f"say which: --task-kind {readings[0].kind.name}")
+    there = ", ".join(f"{name} ({shape})" for name, shape in shapes.items())
+    return InputError(
+        f"{file}: no kind of task is known by these columns: {there}",
+        f"{NAME_THEM}, or say the kind with --task-kind ({', '.join(kinds.names())})",
+    )
