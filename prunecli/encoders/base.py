@@ -34,16 +34,16 @@ class AttentionCore:
         name: The module, named from the layer (`attention.self`).
         head_count: Its attribute with the number of heads.
         width: Its attribute with heads x head size; empty where it has none.
-        can_go: Whether a layer without heads can do without it: it holds the input linears and nothing that
-            counts, while the output linear stands outside.
-        per_head: Name and position of an argument [batch, heads, ...] that every layer gets alike.
+        can_go: Whether a layer without heads can do without it: besides the input linears it computes nothing
+            that counts, but for the output linear where that stands inside.
+        per_head: Name of an argument [batch, heads, ...] that every layer gets alike.
     """
 
     name: str
     head_count: str = "num_attention_heads"
     width: str = "all_head_size"
     can_go: bool = True
-    per_head: tuple[str, int] | None = None
+    per_head: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def test_the_file_imports_only_torch_and_transformers(model_type: str) -> None:
         for node in imports
         for alias in node.names
     }
-    assert {name.split(".")[0] for name in names} <= {"torch", "transformers", "warnings"}
+    assert {name.split(".")[0] for name in names} <= {"inspect", "torch", "transformers", "warnings"}
 
 
 @pytest.mark.parametrize(
