@@ -51,12 +51,12 @@ class Checkpoint:
     @property
     def tokenizer_files(self) -> list[Path]:
         """Return the tokenizer's files."""
-        return [_inside(self.path, name) for name in TOKENIZER_FILES if (self.path / name).is_file()]
+        return [inside(self.path, name) for name in TOKENIZER_FILES if (self.path / name).is_file()]
 
     @property
     def carried_files(self) -> list[Path]:
         """Return the license files."""
-        return [_inside(self.path, name) for name in CARRIED if (self.path / name).is_file()]
+        return [inside(self.path, name) for name in CARRIED if (self.path / name).is_file()]
 
     @property
     def weight_files(self) -> list[Path]:
@@ -74,7 +74,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise InputError(f"{path} is not a folder", "name the folder of a saved checkpoint")
     config = {
         key: value
-        for key, value in strict_json.read_object(_inside(path, "config.json")).items()
+        for key, value in strict_json.read_object(inside(path, "config.json")).items()
         if key not in DANGEROUS_KEYS
     }
     tensors: dict[str, TensorEntry] = {}
@@ -87,6 +87,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, config, tensors)
 
 
+def files_in(path: Path) -> list[str]:
+    """Return every file of a folder and of the folders in it, by its name with `/`, sorted."""
+    found = (file for file in path.rglob("*") if file.is_symlink() or not file.is_dir())
+    return sorted(file.relative_to(path).as_posix() for file in found)
+
+
 def sha256(path: Path) -> str:
     """Return the hex digest of a file."""
     with path.open("rb") as file:
@@ -95,16 +101,16 @@ def sha256(path: Path) -> str:
 
 def _weight_files(path: Path) -> list[Path]:
     if (path / WEIGHTS).exists():
-        return [_inside(path, WEIGHTS)]
+        return [inside(path, WEIGHTS)]
     if (path / INDEX).exists():
-        weight_map = strict_json.read_object(_inside(path, INDEX), max_bytes=50_000_000).get("weight_map")
+        weight_map = strict_json.read_object(inside(path, INDEX), max_bytes=50_000_000).get("weight_map")
         if (
             not isinstance(weight_map, dict)
             or not weight_map
             or not all(isinstance(n, str) for n in weight_map.values())
         ):
             raise InputError(f"{path / INDEX} has no weight_map of file names")
-        return [_inside(path, name) for name in sorted(set(weight_map.values()))]
+        return [inside(path, name) for name in sorted(set(weight_map.values()))]
     pickle = next((name for name in PICKLES if (path / name).exists()), None)
     raise InputError(
         f"{path} has no {WEIGHTS}" + (f" (only {pickle}, a pickle, which can run code)" if pickle else ""),
@@ -114,11 +120,18 @@ def _weight_files(path: Path) -> list[Path]:
     )
 
 
-def _inside(path: Path, name: str) -> Path:
-    """Return a file of the folder; refuse a name or a link that leads out of it."""
-    file = path / name
-    if Path(name).name != name or "\0" in name or not file.resolve().is_relative_to(_root(path)):
-        raise InputError(f"{path}: {name!r} leads out of the folder", "copy the file into the folder itself")
+def inside(path: Path, *names: str) -> Path:
+    """Return a file of the folder, or of folders in it; refuse a name or a link that leads out.
+
+    Raises:
+        InputError: A name is more than a name, or a link leads out of the folder.
+    """
+    file = path.joinpath(*names)
+    bare = all(Path(name).name == name and "\0" not in name for name in names)
+    if not bare or not file.resolve().is_relative_to(_root(path)):
+        raise InputError(
+            f"{path}: {'/'.join(names)!r} leads out of the folder", "copy the file into the folder itself"
+        )
     return file
 
 
