@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.encoders import Encoder
-from prunecli.errors import InputError
+from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.models import modeling_pruned, pruned
 
 
@@ -48,7 +48,11 @@ def is_ours(checkpoint: Checkpoint) -> bool:
 
 
 def model_class(encoder: Encoder, head: str, cut: bool) -> type[PreTrainedModel]:
-    """Return the stock class of a family and head, or the shipped class for a cut one."""
+    """Return the stock class of a family and head, or the shipped class for a cut one.
+
+    Raises:
+        UnsupportedModelError: transformers has no such class.
+    """
     if cut:
         stem = encoder.model_type.stem
         name = f"prunecli_{pruned.MODULE}_{stem}{head}"
@@ -61,7 +65,12 @@ def model_class(encoder: Encoder, head: str, cut: bool) -> type[PreTrainedModel]
             sys.modules[name] = module
         found: type[PreTrainedModel] = getattr(sys.modules[name], f"Pruned{stem}{head}")
     else:
-        found = getattr(transformers, encoder.model_type.stem + head)
+        found = getattr(transformers, encoder.model_type.stem + head, None)
+        if found is None:
+            raise UnsupportedModelError(
+                f"transformers {transformers.__version__} has no {encoder.model_type.stem}{head}",
+                "take another encoder for this task",
+            )
     return found
 
 

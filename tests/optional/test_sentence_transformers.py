@@ -18,8 +18,8 @@ from prunecli.operations import verify_automodel
 from tests import tiny
 
 pytest.importorskip("sentence_transformers")
-from sentence_transformers import CrossEncoder, SentenceTransformer  # noqa: E402
-from sentence_transformers.sentence_transformer.modules import (  # noqa: E402
+from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import (
     Dense,
     Normalize,
     Pooling,
