@@ -26,7 +26,11 @@ MODEL_TYPES = supported_model_types()
 CLASSIFICATION, QUESTIONS = "ForSequenceClassification", "ForQuestionAnswering"
 HEADS = (CLASSIFICATION, QUESTIONS)
 # What transformers has no class for, so that a new family cannot lack one unnoticed.
-HEADLESS = {"eurobert": ("ForMultipleChoice", QUESTIONS)}
+HEADLESS = {
+    "eurobert": ("ForMultipleChoice", QUESTIONS),
+    "jina_embeddings_v3": ("ForMultipleChoice",),
+    "nomic_bert": ("ForMultipleChoice", QUESTIONS),
+}
 MODELS = [(name, head) for name in MODEL_TYPES for head in HEADS if head not in HEADLESS.get(name, ())]
 
 LAYERS, ATTENTION_HEADS, HIDDEN, INTERMEDIATE, VOCABULARY, TOKENS, LABELS = 3, 4, 32, 48, 100, 64, 3
@@ -101,10 +105,17 @@ def tiny_tokenizer(model_type: str) -> PreTrainedTokenizerBase:
     if name == "RobertaTokenizer":  # pairs of letters are merged: none
         spelled = _numbered([*special, "Ġ", *letters])
         return transformers.RobertaTokenizer(vocab=spelled, merges=[], model_max_length=TOKENS)
-    if name in ("BertTokenizer", "MPNetTokenizer", "PreTrainedTokenizerFast", "RoFormerTokenizer"):  # word pieces
+    if name in (
+        "BertTokenizer",
+        "MPNetTokenizer",
+        "PreTrainedTokenizerFast",
+        "RoFormerTokenizer",
+    ):  # word pieces
         pieces = _numbered([*special, *WORDS, *letters, *(f"##{letter}" for letter in letters)])
         cls = transformers.MPNetTokenizer if name == "MPNetTokenizer" else transformers.BertTokenizer
-        tokenizer = cls(vocab=pieces, model_max_length=TOKENS)  # RoFormer's own needs rjieba, for Chinese words
+        tokenizer = cls(
+            vocab=pieces, model_max_length=TOKENS
+        )  # RoFormer's own needs rjieba, for Chinese words
         return _fast(tokenizer) if name == "PreTrainedTokenizerFast" else tokenizer
     words = [f"▁{word}" for word in WORDS if len(word) > 1]  # unigrams with scores
     scored = [(token, -float(number)) for number, token in enumerate([*special, *words, "▁", *letters])]

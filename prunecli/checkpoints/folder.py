@@ -1,12 +1,13 @@
 """A checkpoint folder as data: its config, its tensors by header, the files beside them."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.safetensors_file import TensorEntry, read_header
+from prunecli.encoders import module_names
 from prunecli.errors import InputError
 
 WEIGHTS = "model.safetensors"
@@ -35,7 +36,7 @@ class Checkpoint:
     Attributes:
         path: The folder.
         config: `config.json` without the keys that could make a library run code or go to the hub.
-        tensors: Every tensor of every shard, by name.
+        tensors: Every tensor of every shard, by the name that transformers has for it once it is loaded.
     """
 
     path: Path
@@ -79,12 +80,27 @@ def read_checkpoint(path: Path) -> Checkpoint:
     }
     tensors: dict[str, TensorEntry] = {}
     for file in _weight_files(path):
-        header = read_header(file)
+        header = _by_module(read_header(file), config.get("model_type"))
         twice = tensors.keys() & header.keys()
         if twice:
             raise InputError(f"{file}: tensor {min(twice)} also stands in another shard")
         tensors |= header
     return Checkpoint(path, config, tensors)
+
+
+def _by_module(header: dict[str, TensorEntry], model_type: Any) -> dict[str, TensorEntry]:
+    """Name tensors as transformers does once it has loaded them, and take stacked ones apart."""
+    found: dict[str, TensorEntry] = {}
+    for entry in header.values():
+        names = module_names(model_type, entry.name)
+        if len(names) > 1 and (not entry.shape or entry.shape[0] % len(names)):
+            raise InputError(f"{entry.path}: tensor {entry.name} does not stack {len(names)} of one size")
+        size = entry.size // len(names)
+        for number, name in enumerate(names):
+            start = entry.start + number * size
+            shape = (entry.shape[0] // len(names), *entry.shape[1:]) if entry.shape else ()
+            found[name] = replace(entry, name=name, shape=shape, start=start, stop=start + size)
+    return found
 
 
 def files_in(path: Path) -> list[str]:

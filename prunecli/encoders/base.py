@@ -5,7 +5,7 @@ linear maps in, units in the middle (heads, neurons), a linear map out.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -82,6 +82,8 @@ class Family:
         hidden_field: Width of the residual stream.
         intermediate_field: Neurons of the feed-forward sublayer.
         repeats_field: The config key of how many layers are computed, where fewer are stored (ALBERT).
+        stored: What files call modules that transformers renames while loading, and the modules; several where the
+            file stacks their rows in one tensor.
         adapt: Makes the table fit one config, where linears come and go with it.
     """
 
@@ -95,4 +97,5 @@ class Family:
     hidden_field: str = "hidden_size"
     intermediate_field: str = "intermediate_size"
     repeats_field: str | None = None
+    stored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     adapt: "Callable[[Family, Mapping[str, Any]], Family] | None" = None

@@ -53,25 +53,25 @@ def model_class(encoder: Encoder, head: str, cut: bool) -> type[PreTrainedModel]
     Raises:
         UnsupportedModelError: transformers has no such class.
     """
-    if cut:
-        stem = encoder.model_type.stem
-        name = f"prunecli_{pruned.MODULE}_{stem}{head}"
-        if name not in sys.modules:
-            module = types.ModuleType(name)
-            module.__file__ = (
-                modeling_pruned.__file__
-            )  # transformers reads it to see what attention a class can do
-            exec(compile(pruned.render(encoder, head), f"<{name}>", "exec"), module.__dict__)
-            sys.modules[name] = module
-        found: type[PreTrainedModel] = getattr(sys.modules[name], f"Pruned{stem}{head}")
-    else:
-        found = getattr(transformers, encoder.model_type.stem + head, None)
-        if found is None:
-            raise UnsupportedModelError(
-                f"transformers {transformers.__version__} has no {encoder.model_type.stem}{head}",
-                "take another encoder for this task",
-            )
-    return found
+    stem = encoder.model_type.stem
+    stock: type[PreTrainedModel] | None = getattr(transformers, stem + head, None)
+    if stock is None:
+        raise UnsupportedModelError(
+            f"transformers {transformers.__version__} has no {stem}{head}",
+            "take another encoder for this task",
+        )
+    if not cut:
+        return stock
+    name = f"prunecli_{pruned.MODULE}_{stem}{head}"
+    if name not in sys.modules:
+        module = types.ModuleType(name)
+        module.__file__ = (
+            modeling_pruned.__file__
+        )  # transformers reads it to see what attention a class can do
+        exec(compile(pruned.render(encoder, head), f"<{name}>", "exec"), module.__dict__)
+        sys.modules[name] = module
+    shipped: type[PreTrainedModel] = getattr(sys.modules[name], f"Pruned{stem}{head}")
+    return shipped
 
 
 def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) -> Loaded:
