@@ -28,6 +28,7 @@ HEADS = (CLASSIFICATION, QUESTIONS)
 # What transformers has no class for, so that a new family cannot lack one unnoticed.
 HEADLESS = {
     "eurobert": ("ForMultipleChoice", QUESTIONS),
+    "gte": ("ForMultipleChoice", QUESTIONS),
     "jina_embeddings_v3": ("ForMultipleChoice",),
     "nomic_bert": ("ForMultipleChoice", QUESTIONS),
 }

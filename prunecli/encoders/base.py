@@ -18,12 +18,20 @@ class Sublayer:
         output: The linear whose columns belong to the units.
         blocks: How many matrices each input stacks in its rows (3 for a fused qkv, 2 for a gated FFN).
         bias: Whether the linears have biases.
+        output_bias: Whether the output has one; None where it is as the inputs are.
     """
 
     inputs: tuple[str, ...]
     output: str
     blocks: int = 1
     bias: bool = True
+    output_bias: bool | None = None
+
+    @property
+    def biased(self) -> tuple[str, ...]:
+        """Return the linears that have biases."""
+        output = self.bias if self.output_bias is None else self.output_bias
+        return (*(self.inputs if self.bias else ()), *((self.output,) if output else ()))
 
 
 @dataclass(frozen=True, slots=True)
