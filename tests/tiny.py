@@ -25,6 +25,14 @@ from prunecli.operations import apply_masks
 MODEL_TYPES = supported_model_types()
 CLASSIFICATION, QUESTIONS = "ForSequenceClassification", "ForQuestionAnswering"
 HEADS = (CLASSIFICATION, QUESTIONS)
+# What transformers has no class for, so that a new family cannot lack one unnoticed.
+HEADLESS = {
+    "eurobert": ("ForMultipleChoice", QUESTIONS),
+    "gte": ("ForMultipleChoice", QUESTIONS),
+    "jina_embeddings_v3": ("ForMultipleChoice",),
+    "nomic_bert": ("ForMultipleChoice", QUESTIONS),
+}
+MODELS = [(name, head) for name in MODEL_TYPES for head in HEADS if head not in HEADLESS.get(name, ())]
 
 LAYERS, ATTENTION_HEADS, HIDDEN, INTERMEDIATE, VOCABULARY, TOKENS, LABELS = 3, 4, 32, 48, 100, 64, 3
 FIELDS = {
@@ -35,6 +43,8 @@ FIELDS = {
 SPECIAL = {
     "BertTokenizer": ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
     "PreTrainedTokenizerFast": ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+    "RoFormerTokenizer": ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+    "RemBertTokenizer": ("<pad>", "[CLS]", "<unk>", "[SEP]", "[MASK]"),
     "DebertaV2Tokenizer": ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
     "AlbertTokenizer": ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"),
     "MPNetTokenizer": ("<s>", "<pad>", "</s>", "[UNK]", "<mask>"),
@@ -43,6 +53,8 @@ OWN_FIELDS: dict[str, dict[str, Any]] = {
     "albert": {"embedding_size": 16, "num_hidden_groups": LAYERS, "num_hidden_layers": 2 * LAYERS},
     "deberta-v2": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_buckets": 8},
     "electra": {"embedding_size": 16},
+    "eurobert": {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "mask_token_id": 4},
+    "rembert": {"input_embedding_size": 16, "output_embedding_size": 16, "bos_token_id": 1, "eos_token_id": 3},
     "modernbert": {
         "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3,
         "local_attention": 8,
@@ -94,11 +106,18 @@ def tiny_tokenizer(model_type: str) -> PreTrainedTokenizerBase:
     if name == "RobertaTokenizer":  # pairs of letters are merged: none
         spelled = _numbered([*special, "Ġ", *letters])
         return transformers.RobertaTokenizer(vocab=spelled, merges=[], model_max_length=TOKENS)
-    if name in ("BertTokenizer", "MPNetTokenizer", "PreTrainedTokenizerFast"):  # word pieces
+    if name in (
+        "BertTokenizer",
+        "MPNetTokenizer",
+        "PreTrainedTokenizerFast",
+        "RoFormerTokenizer",
+    ):  # word pieces
         pieces = _numbered([*special, *WORDS, *letters, *(f"##{letter}" for letter in letters)])
-        cls = transformers.BertTokenizer if name == "PreTrainedTokenizerFast" else getattr(transformers, name)
-        tokenizer = cls(vocab=pieces, model_max_length=TOKENS)
-        return tokenizer if type(tokenizer).__name__ == name else _fast(tokenizer)
+        cls = transformers.MPNetTokenizer if name == "MPNetTokenizer" else transformers.BertTokenizer
+        tokenizer = cls(
+            vocab=pieces, model_max_length=TOKENS
+        )  # RoFormer's own needs rjieba, for Chinese words
+        return _fast(tokenizer) if name == "PreTrainedTokenizerFast" else tokenizer
     words = [f"▁{word}" for word in WORDS if len(word) > 1]  # unigrams with scores
     scored = [(token, -float(number)) for number, token in enumerate([*special, *words, "▁", *letters])]
     return getattr(transformers, name)(vocab=scored, model_max_length=TOKENS)

@@ -1,12 +1,13 @@
 """A checkpoint folder as data: its config, its tensors by header, the files beside them."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.safetensors_file import TensorEntry, read_header
+from prunecli.encoders import module_names
 from prunecli.errors import InputError
 
 WEIGHTS = "model.safetensors"
@@ -35,7 +36,7 @@ class Checkpoint:
     Attributes:
         path: The folder.
         config: `config.json` without the keys that could make a library run code or go to the hub.
-        tensors: Every tensor of every shard, by name.
+        tensors: Every tensor of every shard, by the name that transformers has for it once it is loaded.
     """
 
     path: Path
@@ -51,12 +52,12 @@ class Checkpoint:
     @property
     def tokenizer_files(self) -> list[Path]:
         """Return the tokenizer's files."""
-        return [_inside(self.path, name) for name in TOKENIZER_FILES if (self.path / name).is_file()]
+        return [inside(self.path, name) for name in TOKENIZER_FILES if (self.path / name).is_file()]
 
     @property
     def carried_files(self) -> list[Path]:
         """Return the license files."""
-        return [_inside(self.path, name) for name in CARRIED if (self.path / name).is_file()]
+        return [inside(self.path, name) for name in CARRIED if (self.path / name).is_file()]
 
     @property
     def weight_files(self) -> list[Path]:
@@ -74,17 +75,38 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise InputError(f"{path} is not a folder", "name the folder of a saved checkpoint")
     config = {
         key: value
-        for key, value in strict_json.read_object(_inside(path, "config.json")).items()
+        for key, value in strict_json.read_object(inside(path, "config.json")).items()
         if key not in DANGEROUS_KEYS
     }
     tensors: dict[str, TensorEntry] = {}
     for file in _weight_files(path):
-        header = read_header(file)
+        header = _by_module(read_header(file), config.get("model_type"))
         twice = tensors.keys() & header.keys()
         if twice:
             raise InputError(f"{file}: tensor {min(twice)} also stands in another shard")
         tensors |= header
     return Checkpoint(path, config, tensors)
+
+
+def _by_module(header: dict[str, TensorEntry], model_type: Any) -> dict[str, TensorEntry]:
+    """Name tensors as transformers does once it has loaded them, and take stacked ones apart."""
+    found: dict[str, TensorEntry] = {}
+    for entry in header.values():
+        names = module_names(model_type, entry.name)
+        if len(names) > 1 and (not entry.shape or entry.shape[0] % len(names)):
+            raise InputError(f"{entry.path}: tensor {entry.name} does not stack {len(names)} of one size")
+        size = entry.size // len(names)
+        for number, name in enumerate(names):
+            start = entry.start + number * size
+            shape = (entry.shape[0] // len(names), *entry.shape[1:]) if entry.shape else ()
+            found[name] = replace(entry, name=name, shape=shape, start=start, stop=start + size)
+    return found
+
+
+def files_in(path: Path) -> list[str]:
+    """Return every file of a folder and of the folders in it, by its name with `/`, sorted."""
+    found = (file for file in path.rglob("*") if file.is_symlink() or not file.is_dir())
+    return sorted(file.relative_to(path).as_posix() for file in found)
 
 
 def sha256(path: Path) -> str:
@@ -95,16 +117,16 @@ def sha256(path: Path) -> str:
 
 def _weight_files(path: Path) -> list[Path]:
     if (path / WEIGHTS).exists():
-        return [_inside(path, WEIGHTS)]
+        return [inside(path, WEIGHTS)]
     if (path / INDEX).exists():
-        weight_map = strict_json.read_object(_inside(path, INDEX), max_bytes=50_000_000).get("weight_map")
+        weight_map = strict_json.read_object(inside(path, INDEX), max_bytes=50_000_000).get("weight_map")
         if (
             not isinstance(weight_map, dict)
             or not weight_map
             or not all(isinstance(n, str) for n in weight_map.values())
         ):
             raise InputError(f"{path / INDEX} has no weight_map of file names")
-        return [_inside(path, name) for name in sorted(set(weight_map.values()))]
+        return [inside(path, name) for name in sorted(set(weight_map.values()))]
     pickle = next((name for name in PICKLES if (path / name).exists()), None)
     raise InputError(
         f"{path} has no {WEIGHTS}" + (f" (only {pickle}, a pickle, which can run code)" if pickle else ""),
@@ -114,11 +136,18 @@ def _weight_files(path: Path) -> list[Path]:
     )
 
 
-def _inside(path: Path, name: str) -> Path:
-    """Return a file of the folder; refuse a name or a link that leads out of it."""
-    file = path / name
-    if Path(name).name != name or "\0" in name or not file.resolve().is_relative_to(_root(path)):
-        raise InputError(f"{path}: {name!r} leads out of the folder", "copy the file into the folder itself")
+def inside(path: Path, *names: str) -> Path:
+    """Return a file of the folder, or of folders in it; refuse a name or a link that leads out.
+
+    Raises:
+        InputError: A name is more than a name, or a link leads out of the folder.
+    """
+    file = path.joinpath(*names)
+    bare = all(Path(name).name == name and "\0" not in name for name in names)
+    if not bare or not file.resolve().is_relative_to(_root(path)):
+        raise InputError(
+            f"{path}: {'/'.join(names)!r} leads out of the folder", "copy the file into the folder itself"
+        )
     return file
 
 

@@ -16,11 +16,23 @@ def read_object(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     Raises:
         InputError: It is missing, too large, not UTF-8 JSON, nested too deeply, or no object.
     """
+    return parse_object(_read(path, max_bytes), str(path))
+
+
+def read_array(path: Path) -> list[Any]:
+    """Read a file that must hold one JSON array; it raises what `read_object` raises."""
+    value = _parse(_read(path, MAX_BYTES), str(path))
+    if not isinstance(value, list):
+        raise InputError(f"{path} holds a JSON {type(value).__name__}, not an array")
+    return value
+
+
+def _read(path: Path, max_bytes: int) -> str:
     try:
         size = path.stat().st_size
         if size > max_bytes:
             raise InputError(f"{path}: {size:,} bytes of JSON, more than the {max_bytes:,} allowed")
-        return parse_object(path.read_text(encoding="utf-8"), str(path))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{path} does not exist", "name the folder of a saved checkpoint") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -29,6 +41,13 @@ def read_object(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
 
 def parse_object(text: str, name: str) -> dict[str, Any]:
     """Parse one JSON object; `name` is what messages call it."""
+    value = _parse(text, name)
+    if not isinstance(value, dict):
+        raise InputError(f"{name} holds a JSON {type(value).__name__}, not an object")
+    return value
+
+
+def _parse(text: str, name: str) -> Any:
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
         too_deep = _depth(value) > MAX_DEPTH
@@ -43,8 +62,6 @@ def parse_object(text: str, name: str) -> dict[str, Any]:
         raise InputError(f"{name} is not valid JSON: {error}") from None
     if too_deep:
         raise InputError(f"{name}: JSON is nested more than {MAX_DEPTH} deep")
-    if not isinstance(value, dict):
-        raise InputError(f"{name} holds a JSON {type(value).__name__}, not an object")
     return value
 
 
@@ -65,6 +82,6 @@ def _depth(value: Any) -> int:
     return 1 + max(map(_depth, children), default=0)
 
 
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write an object for people to read."""
+def write_json(path: Path, value: dict[str, Any] | list[Any]) -> None:
+    """Write an object or an array for people to read."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

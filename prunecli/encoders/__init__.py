@@ -22,6 +22,7 @@ __all__ = [
     "ModelType",
     "Sublayer",
     "for_config",
+    "module_names",
     "supported_model_types",
 ]
 
@@ -37,6 +38,16 @@ def _families() -> dict[str, tuple[Family, ModelType, str]]:
 def supported_model_types() -> list[str]:
     """Return the `model_type`s that have a table, sorted."""
     return sorted(_families())
+
+
+def module_names(model_type: Any, tensor: str) -> list[str]:
+    """Return what transformers calls a file's tensor once it is loaded; several where the file stacks their rows."""
+    names = [f".{tensor}"]
+    family = _families()[model_type][0] if model_type in _families() else None
+    for stored, modules in family.stored.items() if family is not None else ():
+        if f".{stored}." in names[0]:
+            names = [name.replace(f".{stored}.", f".{module}.") for name in names for module in modules]
+    return [name[1:] for name in names]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ linear maps in, units in the middle (heads, neurons), a linear map out.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -18,12 +18,20 @@ class Sublayer:
         output: The linear whose columns belong to the units.
         blocks: How many matrices each input stacks in its rows (3 for a fused qkv, 2 for a gated FFN).
         bias: Whether the linears have biases.
+        output_bias: Whether the output has one; None where it is as the inputs are.
     """
 
     inputs: tuple[str, ...]
     output: str
     blocks: int = 1
     bias: bool = True
+    output_bias: bool | None = None
+
+    @property
+    def biased(self) -> tuple[str, ...]:
+        """Return the linears that have biases."""
+        output = self.bias if self.output_bias is None else self.output_bias
+        return (*(self.inputs if self.bias else ()), *((self.output,) if output else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +42,16 @@ class AttentionCore:
         name: The module, named from the layer (`attention.self`).
         head_count: Its attribute with the number of heads.
         width: Its attribute with heads x head size; empty where it has none.
-        can_go: Whether a layer without heads can do without it: it holds the input linears and nothing that
-            counts, while the output linear stands outside.
-        per_head: Name and position of an argument [batch, heads, ...] that every layer gets alike.
+        can_go: Whether a layer without heads can do without it: besides the input linears it computes nothing
+            that counts, but for the output linear where that stands inside.
+        per_head: Name of an argument [batch, heads, ...] that every layer gets alike.
     """
 
     name: str
     head_count: str = "num_attention_heads"
     width: str = "all_head_size"
     can_go: bool = True
-    per_head: tuple[str, int] | None = None
+    per_head: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,8 @@ class Family:
         hidden_field: Width of the residual stream.
         intermediate_field: Neurons of the feed-forward sublayer.
         repeats_field: The config key of how many layers are computed, where fewer are stored (ALBERT).
+        stored: What files call modules that transformers renames while loading, and the modules; several where the
+            file stacks their rows in one tensor.
         adapt: Makes the table fit one config, where linears come and go with it.
     """
 
@@ -95,4 +105,5 @@ class Family:
     hidden_field: str = "hidden_size"
     intermediate_field: str = "intermediate_size"
     repeats_field: str | None = None
+    stored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     adapt: "Callable[[Family, Mapping[str, Any]], Family] | None" = None

@@ -10,9 +10,12 @@ FAMILY = Family(
         ModelType("bert", "Bert", "bert", "BertTokenizer", _BERT_INPUTS),
         ModelType("ernie", "Ernie", "ernie", "BertTokenizer", _BERT_INPUTS),
         ModelType("megatron-bert", "MegatronBert", "bert", "BertTokenizer", _BERT_INPUTS),
+        ModelType("rembert", "RemBert", "rembert", "RemBertTokenizer", _BERT_INPUTS),
+        ModelType("roformer", "RoFormer", "roformer", "RoFormerTokenizer", _BERT_INPUTS),
         ModelType("electra", "Electra", "electra", "BertTokenizer", _BERT_INPUTS),
         ModelType("roberta", "Roberta", "roberta", "RobertaTokenizer", _ROBERTA_INPUTS, 2),
         ModelType("xlm-roberta", "XLMRoberta", "roberta", "XLMRobertaTokenizer", _ROBERTA_INPUTS, 2),
+        ModelType("xlm-roberta-xl", "XLMRobertaXL", "roberta", "XLMRobertaTokenizer", _ROBERTA_INPUTS, 2),
         ModelType("data2vec-text", "Data2VecText", "data2vec_text", "RobertaTokenizer", _ROBERTA_INPUTS, 2),
         ModelType(
             "roberta-prelayernorm",

@@ -12,7 +12,7 @@ FAMILY = Family(
         output="attention.out_lin",
     ),
     ffn=Sublayer(inputs=("ffn.lin1",), output="ffn.lin2"),
-    core=AttentionCore("attention", head_count="n_heads", width="dim", can_go=False),
+    core=AttentionCore("attention", head_count="n_heads", width="dim"),
     layers_field="n_layers",
     heads_field="n_heads",
     hidden_field="dim",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from prunecli.encoders.base import Family, ModelType, Sublayer
+from prunecli.encoders.base import AttentionCore, Family, ModelType, Sublayer
 
 
 def with_biases(family: Family, config: Mapping[str, Any]) -> Family:
@@ -25,5 +25,6 @@ FAMILY = Family(
     layer="layers.{layer}.",
     attention=Sublayer(inputs=("attn.Wqkv",), output="attn.Wo", blocks=3),
     ffn=Sublayer(inputs=("mlp.Wi",), output="mlp.Wo", blocks=2),
+    core=AttentionCore("attn", head_count="num_heads"),  # transformers 4 asks for these; 5 reads shapes
     adapt=with_biases,
 )

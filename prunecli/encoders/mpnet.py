@@ -10,5 +10,5 @@ FAMILY = Family(
         output="attention.attn.o",
     ),
     ffn=Sublayer(inputs=("intermediate.dense",), output="output.dense"),
-    core=AttentionCore("attention.attn", can_go=False, per_head=("position_bias", 2)),
+    core=AttentionCore("attention.attn", per_head="position_bias"),
 )

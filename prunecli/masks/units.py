@@ -88,6 +88,5 @@ def linear_shapes(encoder: Encoder, layer: int) -> dict[str, tuple[int, int]]:
 
 def biased_linears(encoder: Encoder, layer: int) -> frozenset[str]:
     """Return the layer's linears that have a bias, by module name."""
-    sublayers = (encoder.family.attention, encoder.family.ffn)
-    names = [name for part in sublayers if part.bias for name in (*part.inputs, part.output)]
+    names = (*encoder.family.attention.biased, *encoder.family.ffn.biased)
     return frozenset(encoder.module(layer, name) for name in names)

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.encoders import Encoder
-from prunecli.errors import InputError
+from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.models import modeling_pruned, pruned
 
 
@@ -49,21 +49,30 @@ def is_ours(checkpoint: Checkpoint) -> bool:
 
 
 def model_class(encoder: Encoder, head: str, cut: bool) -> type[PreTrainedModel]:
-    """Return the stock class of a family and head, or the shipped class for a cut one."""
-    if cut:
-        stem = encoder.model_type.stem
-        name = f"prunecli_{pruned.MODULE}_{stem}{head}"
-        if name not in sys.modules:
-            module = types.ModuleType(name)
-            module.__file__ = (
-                modeling_pruned.__file__
-            )  # transformers reads it to see what attention a class can do
-            exec(compile(pruned.render(encoder, head), f"<{name}>", "exec"), module.__dict__)
-            sys.modules[name] = module
-        found: type[PreTrainedModel] = getattr(sys.modules[name], f"Pruned{stem}{head}")
-    else:
-        found = getattr(transformers, encoder.model_type.stem + head)
-    return found
+    """Return the stock class of a family and head, or the shipped class for a cut one.
+
+    Raises:
+        UnsupportedModelError: transformers has no such class.
+    """
+    stem = encoder.model_type.stem
+    stock: type[PreTrainedModel] | None = getattr(transformers, stem + head, None)
+    if stock is None:
+        raise UnsupportedModelError(
+            f"transformers {transformers.__version__} has no {stem}{head}",
+            "take another encoder for this task",
+        )
+    if not cut:
+        return stock
+    name = f"prunecli_{pruned.MODULE}_{stem}{head}"
+    if name not in sys.modules:
+        module = types.ModuleType(name)
+        module.__file__ = (
+            modeling_pruned.__file__
+        )  # transformers reads it to see what attention a class can do
+        exec(compile(pruned.render(encoder, head), f"<{name}>", "exec"), module.__dict__)
+        sys.modules[name] = module
+    shipped: type[PreTrainedModel] = getattr(sys.modules[name], f"Pruned{stem}{head}")
+    return shipped
 
 
 def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) -> Loaded:

@@ -4,6 +4,7 @@ It is the stock class: same modules, same tensor names, same forward. Only the l
 names are smaller. Load it with `trust_remote_code=True`; torch and transformers are all it needs.
 """
 
+import inspect
 import warnings
 
 import torch
@@ -18,8 +19,8 @@ class PrunedBertConfig(BertConfig):
     gathered_inputs: linears that read only the input features in their buffer `input_index`.
     scattered_outputs: linears that write only the output features in their buffer `output_index`.
     module_attributes: attributes of modules that count heads, by module and name.
-    kept_heads: heads that are left, by attention modules that get an argument with an entry a head.
-    without_heads: attention modules that have no head left.
+    kept_heads: the argument with an entry a head, and the heads that are left, by attention modules that get one.
+    without_heads: attention modules that have no head left, and the name of their output linear where they hold it.
     """
 
     model_type = "pruned_bert"
@@ -39,7 +40,7 @@ class PrunedBertConfig(BertConfig):
         self.scattered_outputs = scattered_outputs or []
         self.module_attributes = module_attributes or {}
         self.kept_heads = kept_heads or {}
-        self.without_heads = without_heads or []
+        self.without_heads = without_heads or {}
         super().__init__(**kwargs)
 
 
@@ -69,10 +70,17 @@ class ScatteredLinear(nn.Linear):
 
 
 class NoHeads(nn.Module):
-    """Stands in for an attention that has no head left: [..., all] -> [..., 0]."""
+    """Stands in for an attention that has no head left: [..., all] -> [..., 0], or what the output makes of it."""
 
-    def forward(self, hidden_states, *args, **kwargs):
-        return hidden_states[..., :0], None
+    def __init__(self, attention, output):
+        super().__init__()
+        self.output = output
+        if output:
+            self.add_module(output, attention.get_submodule(output))
+
+    def forward(self, hidden_states=None, *args, query=None, **kwargs):
+        nothing = (query if hidden_states is None else hidden_states)[..., :0]  # query: DistilBERT before 5.0
+        return (self.get_submodule(self.output)(nothing) if self.output else nothing), None
 
 
 class SelectHeads:
@@ -91,15 +99,16 @@ class SelectHeads:
 
 def resize(encoder, config):
     """Cut a stock encoder to the sizes that the config states."""
-    for name in config.without_heads:
+    for name, output in config.without_heads.items():
         parent_name, _, child = name.rpartition(".")
-        setattr(encoder.get_submodule(parent_name), child, NoHeads())
+        setattr(encoder.get_submodule(parent_name), child, NoHeads(encoder.get_submodule(name), output))
     for name, attributes in config.module_attributes.items():
         for attribute, value in attributes.items():
             setattr(encoder.get_submodule(name), attribute, value)
-    for name, (argument, position, heads) in config.kept_heads.items():
-        hook = SelectHeads(argument, position, heads)
-        encoder.get_submodule(name).register_forward_pre_hook(hook, with_kwargs=True)
+    for name, (argument, heads) in config.kept_heads.items():
+        attention = encoder.get_submodule(name)
+        position = list(inspect.signature(attention.forward).parameters).index(argument)
+        attention.register_forward_pre_hook(SelectHeads(argument, position, heads), with_kwargs=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch warns of linears without inputs: empty layers
         resize_linears(encoder, config)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prunecli.checkpoints.atomic import check_source, check_target, staged_folder
-from prunecli.checkpoints.folder import CARD, RECORD, Checkpoint, read_checkpoint, sha256
+from prunecli.checkpoints.folder import CARD, RECORD, Checkpoint, files_in, read_checkpoint, sha256
 from prunecli.checkpoints.run_folder import is_run, model_of, read_record, read_result
+from prunecli.checkpoints.sentence_files import SentenceFiles, read_sentence_files
 from prunecli.checkpoints.shards import file_names, parse_size, write_weights
 from prunecli.checkpoints.strict_json import write_json
 from prunecli.checkpoints.tokenizer_files import write_tokenizer
@@ -84,10 +85,11 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
     native = _native(config, plan)
     if encoder.sharing:
         log.info(encoder.sharing)
-    result = _result(config, checkpoint, encoder, already, total, plan, native)
+    around = read_sentence_files(checkpoint)
+    result = _result(config, checkpoint, encoder, already, total, plan, native, around)
     if not config.dry_run and config.out is not None:
         with staged_folder(config.out, config.overwrite) as folder:
-            _write(folder, config, checkpoint, encoder, total, plan, result)
+            _write(folder, config, checkpoint, encoder, total, plan, result, around)
     return result
 
 
@@ -119,6 +121,7 @@ def _result(
     total: MaskSet,
     plan: CutPlan,
     native: bool,
+    around: SentenceFiles,
 ) -> ApplyMasksResult:
     layers = layer_shapes(encoder, total)
     tokens = read_result(config.source).get("tokens", TOKENS) if is_run(config.source) else TOKENS
@@ -129,6 +132,7 @@ def _result(
         CARD,
         MASKS,
         *(path.name for path in (*checkpoint.tokenizer_files, *checkpoint.carried_files)),
+        *around.names,
     ]
     return ApplyMasksResult(
         out=config.out,
@@ -157,6 +161,7 @@ def _write(
     total: MaskSet,
     plan: CutPlan,
     result: ApplyMasksResult,
+    around: SentenceFiles,
 ) -> None:
     if result.native:
         written_config = {**pruned.stock_config(checkpoint.config), **(plan.native or {})}
@@ -169,12 +174,12 @@ def _write(
     digests = write_weights(folder, plan.declared, cut_tensors(plan), limit)
     safetensors_masks.write(total, folder)
     write_tokenizer(checkpoint, encoder, folder)
+    around.write(folder)
     for path in checkpoint.carried_files:
         shutil.copyfile(path, folder / path.name)
     record = run_record.record(config, result)
     run = read_record(config.source) if is_run(config.source) else None
     card = model_card.render(checkpoint, encoder, layer_shapes(encoder, total), record, run)
     (folder / CARD).write_text(card, encoding="utf-8")
-    files = sorted(folder.iterdir())
-    record["sha256"] = {path.name: digests.get(path.name) or sha256(path) for path in files}
+    record["sha256"] = {name: digests.get(name) or sha256(folder / name) for name in files_in(folder)}
     write_json(folder / RECORD, record)

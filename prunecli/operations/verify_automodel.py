@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
+from prunecli.checkpoints.safetensors_file import read_header
 from prunecli.config import VerifyConfig
-from prunecli.encoders import Encoder
+from prunecli.encoders import Encoder, module_names
 from prunecli.errors import InputError
 from prunecli.models import pruned
 from prunecli.models.loading import is_ours
@@ -84,6 +85,11 @@ def _live(config: VerifyConfig, checkpoint: Checkpoint, encoder: Encoder) -> lis
         request = {
             "checkpoint": str(checkpoint.path.resolve()),
             "weight_files": [str(path.resolve()) for path in checkpoint.weight_files],
+            "module_names": {
+                name: module_names(checkpoint.config["model_type"], name)
+                for path in checkpoint.weight_files
+                for name in read_header(path)
+            },
             "auto_class": pruned.AUTO_CLASSES[head],
             "trust": "auto_map" in checkpoint.config,
             "probes": str(probes),

@@ -10,6 +10,7 @@ import jinja2
 import yaml
 
 from prunecli.checkpoints.folder import CARD, Checkpoint
+from prunecli.checkpoints.sentence_files import MODULES
 from prunecli.encoders import Encoder
 from prunecli.masks.budget import LayerShapes
 from prunecli.masks.formats import FILE as MASKS
@@ -27,6 +28,12 @@ PIPELINES = {
     "ForQuestionAnswering": "question-answering",
     "ForSequenceClassification": "text-classification",
     "ForTokenClassification": "token-classification",
+}
+# The class of sentence-transformers for a head, and its verb; a folder is one of its if it lists modules.
+SENTENCE_CLASSES = {
+    "Model": ("SentenceTransformer", "encode"),
+    "ForMaskedLM": ("SparseEncoder", "encode"),
+    "ForSequenceClassification": ("CrossEncoder", "predict"),
 }
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*$", re.DOTALL | re.MULTILINE)
@@ -67,6 +74,7 @@ def render(
         encoder=encoder,
         head=head,
         auto_class=AUTO_CLASSES[head],
+        sentence_class=SENTENCE_CLASSES.get(head) if MODULES in record["result"]["files"] else None,
         has_tokenizer=bool(checkpoint.tokenizer_files),
         is_pair=_is_pair(run),
         verify_command=verify_command(Path(record["result"]["out"]).name, record["config"]),
@@ -84,11 +92,17 @@ def _has_the_runs_masks(config: Json) -> bool:
 def _front_matter(
     checkpoint: Checkpoint, head: str, result: Json, run: Json | None, measured: Json | None
 ) -> Json:
+    sentences = MODULES in result["files"]
     front = {
-        "library_name": "transformers",
+        "library_name": "sentence-transformers" if sentences else "transformers",
         "pipeline_tag": PIPELINES[head],
         **_carried(checkpoint),
-        "tags": ["pruned", "prunecli", *([] if result["native"] else ["custom_code"])],
+        "tags": [
+            *(["sentence-transformers"] if sentences else []),
+            "pruned",
+            "prunecli",
+            *([] if result["native"] else ["custom_code"]),
+        ],
     }
     if run is not None and _is_hub_id(run["result"]["model"]):
         front["base_model"] = run["result"]["model"]

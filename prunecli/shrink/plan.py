@@ -157,16 +157,18 @@ def plan_cut(checkpoint: Checkpoint, encoder: Encoder, masks: MaskSet, already: 
                     indices[prefix + touch.linear + INDEX_NAMES[group]] = kept
     changes = _resized(encoder, total)
     gone = tuple(f"{prefix}{name}." for name in changes["without_heads"])
-    cuts = {name: cut for name, cut in cuts.items() if not name.startswith(gone)}
+    stays = tuple(f"{prefix}{name}.{output}." for name, output in changes["without_heads"].items())
+    cuts = {name: cut for name, cut in cuts.items() if not name.startswith(gone) or name.startswith(stays)}
     native, reason = _native(encoder, total)
     before = sum(entry.elements for entry in checkpoint.tensors.values() if entry.dtype in FLOATS)
     return CutPlan(list(cuts.values()), indices, before, changes, native, reason)
 
 
 def _goes_with_heads(encoder: Encoder, name: str) -> bool:
-    """Say whether a linear stands in the attention module that a layer without heads does without."""
+    """Say whether a linear goes with the attention module where a layer does without heads."""
     core = encoder.family.core
-    return core is not None and core.can_go and f".{core.name}." in f".{name}"
+    inputs = tuple(f".{linear}" for linear in encoder.family.attention.inputs)
+    return core is not None and core.can_go and name.endswith(inputs)
 
 
 def _resized(encoder: Encoder, masks: MaskSet) -> dict[str, Any]:
@@ -176,7 +178,7 @@ def _resized(encoder: Encoder, masks: MaskSet) -> dict[str, Any]:
     sides: dict[str, list[str]] = {"ffn_in": [], "ffn_out": []}  # linears that gather, linears that scatter
     attributes: dict[str, dict[str, int]] = {}
     selected: dict[str, list[Any]] = {}
-    empty: list[str] = []
+    empty: dict[str, str] = {}
     for layer, shapes in enumerate(layer_shapes(encoder, masks)):
         dense = linear_shapes(encoder, layer)
         linears |= {
@@ -191,13 +193,14 @@ def _resized(encoder: Encoder, masks: MaskSet) -> dict[str, Any]:
             continue
         name = encoder.module(layer, core.name)
         if core.can_go and shapes.heads == 0:
-            empty.append(name)
+            output = encoder.family.attention.output
+            empty[name] = output.removeprefix(f"{core.name}.") if output.startswith(f"{core.name}.") else ""
             continue
         attributes[name] = {core.head_count: shapes.heads}
         if core.width:
             attributes[name][core.width] = shapes.heads * encoder.head_size
         if core.per_head is not None:
-            selected[name] = [*core.per_head, masks.kept("head", layer, encoder).tolist()]
+            selected[name] = [core.per_head, masks.kept("head", layer, encoder).tolist()]
     return {
         "pruned_linears": linears,
         "gathered_inputs": sides["ffn_in"],

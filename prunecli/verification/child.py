@@ -61,7 +61,7 @@ def _answer(request: dict[str, Any], answer: dict[str, Any], folder: Path) -> No
     answer["stage"] = "tensors"
     files: dict[str, torch.Tensor] = {}
     for name in request["weight_files"]:
-        files |= load_file(name)
+        files |= _by_module(load_file(name), request["module_names"])
     state = model.state_dict()
     with torch.device("meta"):
         implied = type(model)(model.config).state_dict()
@@ -109,6 +109,15 @@ def _is_blocked() -> bool:
     except ImportError:
         return True
     return False
+
+
+def _by_module(files: dict[str, Any], module_names: dict[str, list[str]]) -> dict[str, Any]:
+    """Name a file's tensors as transformers does once it has loaded them, and take stacked ones apart."""
+    found: dict[str, Any] = {}
+    for stored, tensor in files.items():
+        names = module_names[stored]
+        found |= dict(zip(names, tensor.chunk(len(names)) if len(names) > 1 else (tensor,), strict=True))
+    return found
 
 
 def _difference(implied: dict[str, Any], files: dict[str, Any], state: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints import strict_json
-from prunecli.checkpoints.folder import DANGEROUS_KEYS, RECORD, Checkpoint, sha256
+from prunecli.checkpoints.folder import DANGEROUS_KEYS, RECORD, Checkpoint, files_in, sha256
 from prunecli.encoders import Encoder
 from prunecli.models import pruned
 from prunecli.verification.base import Finding, found
@@ -40,15 +40,12 @@ def check_manifest(checkpoint: Checkpoint) -> Finding:
     noted = strict_json.read_object(path).get("sha256")
     if not isinstance(noted, dict) or not noted:
         return Finding("manifest", "fail", f"{RECORD} notes no sha256")
-    added = {entry.name for entry in checkpoint.path.iterdir()} - noted.keys() - {RECORD}
+    here = set(files_in(checkpoint.path))
+    added = here - noted.keys() - {RECORD}
     if added:
         return Finding("manifest", "fail", f"{min(added)} was added")
     changed = [
-        name
-        for name, digest in noted.items()
-        if Path(name).name != name
-        or not (checkpoint.path / name).is_file()
-        or sha256(checkpoint.path / name) != digest
+        name for name, digest in noted.items() if name not in here or sha256(checkpoint.path / name) != digest
     ]
     return found(
         "manifest", not changed, f"{changed[0]} was changed" if changed else f"sha256 of {len(noted)} files"

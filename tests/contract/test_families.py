@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoModelForSequenceClassification
+from transformers import AutoConfig
 
 from prunecli.masks.units import GROUPS, ROWS, biased_linears, linear_shapes, mask_shape, touches
 from prunecli.models.loading import longest_input
@@ -142,7 +142,10 @@ def test_the_default_config_has_the_fields(model_type: str) -> None:
 
 @pytest.mark.parametrize("head", AUTO_CLASSES)
 def test_the_stem_names_a_class_for_every_head(model_type: str, head: str) -> None:
-    stock = getattr(transformers, tiny.row(model_type).stem + head)
+    stock = getattr(transformers, tiny.row(model_type).stem + head, None)
+    if head in tiny.HEADLESS.get(model_type, ()):
+        assert stock is None
+        return
     assert (
         getattr(transformers, AUTO_CLASSES[head])._model_mapping[type(tiny.tiny_config(model_type))] is stock
     )
@@ -202,20 +205,14 @@ def test_removing_a_unit_by_hand_is_what_closing_its_gate_does(model_type: str, 
     assert torch.allclose(tiny.outputs(model, inputs), before, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("head", "auto"),
-    [
-        (tiny.CLASSIFICATION, AutoModelForSequenceClassification),
-        (tiny.QUESTIONS, AutoModelForQuestionAnswering),
-    ],
-)
-def test_a_cut_folder_loads_through_the_auto_class(
-    model_type: str, head: str, auto: type, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("head", tiny.HEADS)
+def test_a_cut_folder_loads_through_the_auto_class(model_type: str, head: str, tmp_path: Path) -> None:
+    if head in tiny.HEADLESS.get(model_type, ()):
+        pytest.skip("transformers has no such class")
     source = tiny.save_tiny(tmp_path / "source", model_type, head)
     masks = tiny.random_masks(tiny.sizes(source), GROUPS, seed=0, empty=True)
     cut = tiny.cut(source, masks, tmp_path / "cut")
-    model = auto.from_pretrained(cut, trust_remote_code=True).eval()  # type: ignore[attr-defined]
+    model = getattr(transformers, AUTO_CLASSES[head]).from_pretrained(cut, trust_remote_code=True).eval()
     ours = tiny.load(cut, attention=model.config._attn_implementation)
     inputs = tiny.tiny_inputs(model)
     assert torch.equal(tiny.outputs(model, inputs), tiny.outputs(ours, inputs))

@@ -38,8 +38,7 @@ def largest_difference(source: Path, masks: MaskSet, dtype: str) -> float:
     return max(differences)
 
 
-@pytest.mark.parametrize("head", tiny.HEADS)
-@pytest.mark.parametrize("model_type", tiny.MODEL_TYPES)
+@pytest.mark.parametrize(("model_type", "head"), tiny.MODELS)
 @given(groups=SOME_GROUPS, seed=SEEDS, real=st.booleans(), empty=st.booleans())
 @settings(max_examples=3)
 def test_cut_equals_gated_in_float32(
@@ -56,8 +55,7 @@ def test_cut_equals_gated_in_float32(
     assert largest_difference(source, masks, "float32") < 1e-5
 
 
-@pytest.mark.parametrize("head", tiny.HEADS)
-@pytest.mark.parametrize("model_type", tiny.MODEL_TYPES)
+@pytest.mark.parametrize(("model_type", "head"), tiny.MODELS)
 @given(groups=SOME_GROUPS, seed=SEEDS)
 @settings(max_examples=2)
 def test_cut_equals_gated_in_float64(

@@ -45,8 +45,7 @@ def test_flops_after_a_cut_are_those_that_torch_counts(bert: Path, tmp_path: Pat
     assert encoder_flops(tiny.sizes(bert), masks, TOKENS) == counted_flops(cut, tiny.sizes(bert))
 
 
-@pytest.mark.parametrize("head", tiny.HEADS)
-@pytest.mark.parametrize("model_type", tiny.MODEL_TYPES)
+@pytest.mark.parametrize(("model_type", "head"), tiny.MODELS)
 def test_parameters_are_those_of_the_models(
     model_type: str, head: str, tiny_checkpoint: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from prunecli.checkpoints.folder import DANGEROUS_KEYS, INDEX, WEIGHTS, read_checkpoint
+from prunecli.config import VerifyConfig
 from prunecli.errors import InputError
+from prunecli.operations import verify_automodel
+from tests import tiny
 
 Folder = Callable[..., Path]
 
@@ -132,3 +135,29 @@ def test_the_architecture_is_the_first_name_or_none(
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "architectures": architectures}))
     assert read_checkpoint(folder).architecture == found
+
+
+def test_stacked_tensors_are_taken_apart_row_by_row(tiny_checkpoint: Callable[..., Path]) -> None:
+    folder = tiny_checkpoint("nomic_bert")
+    stacked = load_file(folder / WEIGHTS)["nomic_bert.encoder.layers.0.attn.Wqkv.weight"]
+    tensors = read_checkpoint(folder).tensors
+    parts = [tensors[f"nomic_bert.layers.0.self_attn.{name}_proj.weight"] for name in "qkv"]
+    assert [part.shape for part in parts] == [(tiny.HIDDEN, tiny.HIDDEN)] * 3
+    assert b"".join(part.read() for part in parts) == stacked.numpy().tobytes()
+
+
+@pytest.mark.parametrize("model_type", ["bert", "gte"])
+def test_a_stock_folder_is_verified_whatever_its_files_call_tensors(
+    model_type: str, tiny_checkpoint: Callable[..., Path]
+) -> None:
+    verdict = verify_automodel.run(VerifyConfig.of({"checkpoint": tiny_checkpoint(model_type)}))
+    assert verdict.passed, [finding for finding in verdict.findings if finding.status == "fail"]
+
+
+def test_a_stack_of_unequal_rows_is_refused(tiny_checkpoint: Callable[..., Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_checkpoint("nomic_bert"), tmp_path / "copy"))
+    name = "nomic_bert.encoder.layers.0.attn.Wqkv.weight"
+    tensors = load_file(folder / WEIGHTS)
+    save_file({**tensors, name: tensors[name][:-1]}, folder / WEIGHTS)
+    with pytest.raises(InputError, match=f"{name} does not stack 3"):
+        read_checkpoint(folder)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from prunecli.encoders import for_config, supported_model_types
+from prunecli.encoders import for_config, module_names, supported_model_types
 from prunecli.errors import InputError, UnsupportedModelError
 from tests import tiny
 
@@ -62,3 +62,10 @@ def test_a_size_that_is_no_positive_whole_number_is_named(field: str, value: Any
 def test_heads_must_divide_the_width() -> None:
     with pytest.raises(InputError, match="hidden_size 32 is not a multiple of num_attention_heads 5"):
         for_config({**BERT, "num_attention_heads": 5})
+
+
+def test_stacked_rows_are_named_by_the_modules_that_hold_them() -> None:
+    found = module_names("nomic_bert", "nomic_bert.encoder.layers.3.attn.Wqkv.weight")
+    assert found == [f"nomic_bert.layers.3.self_attn.{name}_proj.weight" for name in "qkv"]
+    assert module_names("nomic_bert", found[0]) == found[:1]
+    assert module_names("bert", "emb_ln.weight") == ["emb_ln.weight"]

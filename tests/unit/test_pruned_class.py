@@ -29,6 +29,8 @@ def test_the_template_is_the_file_of_bert_byte_for_byte() -> None:
 @pytest.mark.parametrize("head", AUTO_CLASSES)
 @pytest.mark.parametrize("model_type", tiny.MODEL_TYPES)
 def test_every_family_and_head_gets_a_class_of_its_own(model_type: str, head: str) -> None:
+    if head in tiny.HEADLESS.get(model_type, ()):
+        pytest.skip("transformers has no such class")
     table = encoder(model_type)
     stock = getattr(transformers, table.model_type.stem + head)
     shipped = model_class(table, head, cut=True)
@@ -48,7 +50,7 @@ def test_the_file_imports_only_torch_and_transformers(model_type: str) -> None:
         for node in imports
         for alias in node.names
     }
-    assert {name.split(".")[0] for name in names} <= {"torch", "transformers", "warnings"}
+    assert {name.split(".")[0] for name in names} <= {"inspect", "torch", "transformers", "warnings"}
 
 
 @pytest.mark.parametrize(
