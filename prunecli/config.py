@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from prunecli.errors import InputError
-from prunecli.fields import DANGEROUS, MASKS, OUTPUT, TRAINING, Opt, VerbConfig
+from prunecli.fields import BUDGET, DANGEROUS, MASKS, OUTPUT, TRAINING, Opt, VerbConfig
 
 Overwrite = Annotated[
     bool, Opt("Replace the output folder if it exists; it is swapped in when all is done.", OUTPUT)
@@ -62,10 +62,63 @@ class TrainMasksConfig(VerbConfig):
     ] = None
     max_train_samples: Annotated[int | None, Opt("Train on the first N examples only.", minimum=1)] = None
 
-    learn_masks: Annotated[tuple[Group, ...], Opt("What may go; repeat it for several groups.", MASKS)] = (
-        "ffn_int",
-    )
-    method: Annotated[str, Opt("How gates are relaxed and decided.", MASKS)] = "gumbel-sigmoid"
+    learn_masks: Annotated[
+        tuple[Group, ...],
+        Opt(
+            "What may go; repeat it for several groups. Default: ffn_int; head and ffn_int under a target.",
+            MASKS,
+        ),
+    ] = ()
+    method: Annotated[
+        str | None,
+        Opt(
+            "How units are chosen. gumbel-sigmoid and hard-concrete train gates; one-shot, fisher, taylor, magnitude "
+            "and random need a target and no training. Default: gumbel-sigmoid; hard-concrete under a target.",
+            MASKS,
+        ),
+    ] = None
+    target_flops: Annotated[
+        float | None,
+        Opt(
+            "Share of the encoder's FLOPs to keep, at the data's mean length.",
+            BUDGET,
+            minimum=0.01,
+            maximum=1,
+        ),
+    ] = None
+    target_params: Annotated[
+        float | None,
+        Opt("Share of the parameters of the encoder's layers to keep.", BUDGET, minimum=0.01, maximum=1),
+    ] = None
+    round_to: Annotated[
+        int, Opt("Keep each layer's width a multiple of N, or nothing of it.", BUDGET, minimum=1)
+    ] = 1
+    calibration_rows: Annotated[
+        int | None,
+        Opt(
+            "Training rows that units are scored with. Default: 512; 2048 for targets up to 0.3.",
+            BUDGET,
+            minimum=8,
+        ),
+    ] = None
+    keep_weights: Annotated[
+        bool, Opt("Do not refit output projections after units were chosen by scores.", BUDGET)
+    ] = False
+    recovery_epochs: Annotated[
+        int, Opt("Epochs that train the model already cut, at the end.", BUDGET, minimum=0)
+    ] = 0
+    recovery_lr: Annotated[float, Opt("Learning rate of these epochs.", BUDGET, minimum=0)] = 5e-5
+    distill: Annotated[
+        Literal["auto", "always", "never"],
+        Opt(
+            "Learn from the dense model, too. auto: under a target or in recovery, if it has the task's head.",
+            BUDGET,
+        ),
+    ] = "auto"
+    teacher: Annotated[
+        str | None,
+        Opt("Checkpoint to learn from instead of the dense model; same labels and tokenizer.", BUDGET),
+    ] = None
     mask_init: Annotated[
         Literal["randn", "open"], Opt("Logits at the start: random, or all gates open.", MASKS)
     ] = "randn"
@@ -96,7 +149,10 @@ class TrainMasksConfig(VerbConfig):
     batch_size: BatchSize = 32
     gradient_accumulation: Annotated[int, Opt("Batches a step.", TRAINING, minimum=1)] = 1
     lr: Annotated[float, Opt("Learning rate of the weights.", TRAINING, minimum=0)] = 5e-5
-    masks_lr: Annotated[float, Opt("Learning rate of the gates.", TRAINING, minimum=0)] = 0.01
+    masks_lr: Annotated[
+        float | None,
+        Opt("Learning rate of the gates. Default: 0.01; 0.05 under a target.", TRAINING, minimum=0),
+    ] = None
     freeze: Annotated[bool, Opt("Train the gates only; the weights stay exactly as they were.", TRAINING)] = (
         False
     )
@@ -120,8 +176,31 @@ class TrainMasksConfig(VerbConfig):
     @property
     def groups(self) -> tuple[str, ...]:
         """Return the groups to learn, `all` written out, in a fixed order."""
-        asked = GROUPS if "all" in self.learn_masks else self.learn_masks
-        return tuple(group for group in GROUPS if group in asked)
+        every = ("head", "ffn_int", "ffn_out", "ffn_in")
+        usual = ("head", "ffn_int") if self.under_target else ("ffn_int",)
+        asked = self.learn_masks or usual
+        return every if "all" in asked else tuple(name for name in every if name in asked)
+
+    @property
+    def under_target(self) -> bool:
+        """Say whether a budget was asked for."""
+        return self.target_flops is not None or self.target_params is not None
+
+    @property
+    def method_name(self) -> str:
+        """Return the method, or the usual one."""
+        return self.method or ("hard-concrete" if self.under_target else "gumbel-sigmoid")
+
+    @property
+    def gates_lr(self) -> float:
+        """Return the learning rate of the gates, or the usual one."""
+        return self.masks_lr if self.masks_lr is not None else 0.05 if self.under_target else 0.01
+
+    @property
+    def scored_rows(self) -> int:
+        """Return how many rows units are scored with: small models need to be fitted with care."""
+        target = min(self.target_flops or 1.0, self.target_params or 1.0)
+        return self.calibration_rows or (2048 if target <= 0.3 else 512)
 
     @property
     def out_folder(self) -> Path:

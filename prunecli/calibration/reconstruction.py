@@ -193,7 +193,7 @@ class _Guard:
             for batch, wanted in pairs
         ]
         distance = float(torch.stack(each).mean())
-        return distance if math.isfinite(distance) else math.inf
+        return max(distance, 0.0) if math.isfinite(distance) else math.inf
 
 
 def _stream(model: nn.Module, encoder: Encoder, calls: Calls) -> _Stream:

@@ -33,6 +33,9 @@ def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
         ],
         ["parameters", f"{parameters[0]:,}", f"{parameters[1]:,}", f"{parameters[1] / parameters[0]:.1%}"],
     ]
+    if result.target is not None:
+        asked, reached = result.target.asked, result.target.reached
+        rows.append([f"budget: {result.target.unit}", "", f"{asked:.1%} asked", f"{reached:.2%}"])
     for group, kept in result.kept.items():
         total = result.units[group]
         rows.append(
@@ -50,6 +53,7 @@ VERB = Verb(
     "Learn which heads and neurons matter, and fine-tune along.",
     (
         "prunecli train-masks demo demo --num-epochs 2",
+        "prunecli train-masks ./my-model sst2 --method one-shot --target-flops 0.3",
         "prunecli train-masks bert-base-uncased qqp",
         "prunecli train-masks ./my-model sst2 --data-dir data/sst2 --learn-masks head --learn-masks ffn_int",
         "prunecli train-masks ./my-model rows.csv --text-columns title,body --label-column topic",

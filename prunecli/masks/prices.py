@@ -4,7 +4,7 @@ Heads and intermediate neurons have prices that add up; FFN inputs and outputs h
 on how many neurons stay), so a budget chooses among the first two only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,12 @@ class Prices:
     def dense(self) -> float:
         """Return the price of all units."""
         return self.fixed + sum(float(table[:, -1].sum()) for table in self.tables.values())
+
+    def only(self, groups: Sequence[str]) -> "Prices":
+        """Return the same prices where only these groups may lose units; what the others cost is fixed."""
+        others = [table for group, table in self.tables.items() if group not in groups]
+        kept = {group: self.tables[group] for group in groups}
+        return Prices(self.unit, kept, self.fixed + sum(float(table[:, -1].sum()) for table in others))
 
     def of(self, widths: Mapping[str, list[int]]) -> float:
         """Return the price of layers of these widths."""

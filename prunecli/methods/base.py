@@ -17,6 +17,7 @@ class GateMethod:
         paper: Where it comes from.
         start: (shape, how, seed) -> logits, `how` being `randn` or `open`.
         sample: (logits, temperature) -> gates in [0, 1] for one training step; random, differentiable.
+        open_probability: logits -> the chance that a gate is open: what a budget counts with.
         decide: logits -> bool mask: which units stay.
         penalties: logits -> named scalars that are added to the loss with a weight each.
     """
@@ -24,6 +25,7 @@ class GateMethod:
     paper: str
     start: Callable[[tuple[int, int], str, int], Tensor]
     sample: Callable[[Tensor, float], Tensor]
+    open_probability: Callable[[Tensor], Tensor]
     decide: Callable[[Tensor], Tensor]
     penalties: Callable[[Tensor], dict[str, Tensor]]
 

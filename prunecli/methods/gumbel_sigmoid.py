@@ -47,6 +47,7 @@ METHOD = GateMethod(
     paper="Maddison et al. 2017, https://arxiv.org/abs/1611.00712; Jang et al. 2017, https://arxiv.org/abs/1611.01144",
     start=start,
     sample=sample,
+    open_probability=torch.sigmoid,
     decide=decide,
     penalties=penalties,
 )

@@ -5,37 +5,43 @@ import json
 import logging
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from torch import nn
-from transformers import PreTrainedTokenizerBase, set_seed
+from transformers import set_seed
 
 from prunecli import __version__, methods
 from prunecli.checkpoints.atomic import check_source
 from prunecli.checkpoints.folder import CARD, Checkpoint, read_checkpoint
-from prunecli.checkpoints.run_folder import MODEL, RECORD, REPORT, read_result
+from prunecli.checkpoints.run_folder import MODEL, RECORD, REPORT
 from prunecli.checkpoints.safetensors_file import FLOATS
 from prunecli.checkpoints.source import find_model
 from prunecli.checkpoints.tokenizer_files import write_tokenizer
 from prunecli.config import TrainMasksConfig
-from prunecli.encoders import Encoder
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.units import mask_shape
+from prunecli.methods.base import Method, ScoreMethod
 from prunecli.models import pruned
-from prunecli.models.loading import Loaded, load_model, load_tokenizer, longest_input
+from prunecli.models.loading import Loaded, load_model
 from prunecli.models.pruned import encoder_of
 from prunecli.reports import html, run_record
-from prunecli.tasks import Task, TaskData, load_task
-from prunecli.training.arguments import check_options, gate_schedule, steps_an_epoch, training_arguments
-from prunecli.training.callbacks import Progress, ReportProgress
-from prunecli.training.gates import Gates, attach, weights_only
+from prunecli.tasks import TaskData, load_task
+from prunecli.training.arguments import check_options, steps_an_epoch
+from prunecli.training.callbacks import Progress
+from prunecli.training.gates import weights_only
 from prunecli.training.head import fit_labels, has_head
-from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult, metrics_of, outcome
+from prunecli.training.learning import learn
+from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult, finished, outcome
+from prunecli.training.recovery import recover
 from prunecli.training.resuming import check_run_target, finish, work_folder
-from prunecli.training.trainer import MaskTrainer
+from prunecli.training.scoring import prune_by_scores
+from prunecli.training.session import Session, open_session
+from prunecli.training.target import target_of
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +55,12 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
         PruneError: The model, data or output folder cannot be used.
     """
     check_run_target(config)
-    methods.get(config.method)
+    method = methods.get(config.method_name)
+    check_options(config, method)
     checkpoint, data = _inputs(config)
     encoder = encoder_of(checkpoint)
-    _say_sharing(encoder)
+    if encoder.sharing:
+        log.info(encoder.sharing)
     steps = steps_an_epoch(config, len(data.train)) * config.num_epochs
     return TrainMasksPlan(
         out=config.out_folder,
@@ -81,63 +89,33 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
     """
     if check_run_target(config):
         log.warning("%s is already complete", config.out_folder)
-        return TrainMasksResult(**{**read_result(config.out_folder), "out": config.out_folder})
-    method = methods.get(config.method)
-    check_options(config)
+        return finished(config.out_folder)
+    method = methods.get(config.method_name)
+    check_options(config, method)
     checkpoint, data = _inputs(config)
     set_seed(config.seed)
-    loaded = _load(checkpoint, data.task, config)
-    _say_sharing(loaded.encoder)
-    tokenizer = load_tokenizer(checkpoint)
-    max_length = _max_length(config.max_length, data.task, loaded, tokenizer)
-    features = data.task.kind.features(data, tokenizer, max_length)
-
-    arguments = training_arguments(config, len(features.train))
+    session = open_session(config, checkpoint, data, progress)
+    loaded, target = session.loaded, target_of(config, session.loaded.encoder, session.features.mean_length)
+    _check_head(session, method)
     with work_folder(config) as (work, last):
-        common = {
-            "train_dataset": features.train,
-            "eval_dataset": features.validation,
-            "compute_metrics": features.score,
-            "data_collator": features.collate,
-            "preprocess_logits_for_metrics": features.reduce,
-            "processing_class": tokenizer,
-        }
-        dense = None
-        if not loaded.new:
-            # A copy: accelerate takes a model that it has evaluated for prepared, and would train it without DDP.
-            dense = metrics_of(
-                MaskTrainer(copy.deepcopy(loaded.model), arguments, **common).evaluate(), data.task
-            )
-        if config.freeze:
-            for name, parameter in loaded.model.named_parameters():
-                parameter.requires_grad_(name in loaded.new)
-        gates = Gates(method, loaded.encoder, config.groups, config.mask_init, config.seed)
-        attach(loaded.model, loaded.encoder, gates)
-        trainer = MaskTrainer(
-            loaded.model,
-            arguments,
-            gates=gates,
-            masks_lr=config.masks_lr,
-            weights={"sparsity": config.sparsity_loss, "quantization": config.quantization_loss},
-            callbacks=[gate_schedule(config, gates), ReportProgress(progress, data.task.metrics[0])],
-            **common,
-        )
+        # Copies: accelerate takes a model that it has evaluated for prepared, and would train it without DDP.
+        dense = None if loaded.new else session.evaluate(copy.deepcopy(loaded.model))
+        stock, teacher = copy.deepcopy(loaded.model), _teacher(session)
         started = time.perf_counter()
-        trainer.train(resume_from_checkpoint=last)
-        seconds = time.perf_counter() - started
-
-        masks = gates.mask_set(_provenance(config))
-        _check_outcome(config, loaded, masks)
-        result = outcome(config, data.task, features, loaded, masks, dense, trainer, seconds)
-        if trainer.is_world_process_zero():
-            _write(config, work, loaded, checkpoint, max_length, masks, result)
-        trainer.accelerator.wait_for_everyone()
+        if isinstance(method, ScoreMethod):
+            assert target is not None
+            learned = prune_by_scores(session, method, target)
+        else:
+            learned = learn(session, method, target, teacher, last)
+        learned.seconds = time.perf_counter() - started
+        if config.recovery_epochs:
+            learned = recover(session, learned, stock, teacher)
+        _check_outcome(config, loaded, learned.masks)
+        result = outcome(session, learned, target, dense)
+        if session.arguments.process_index == 0:
+            _write(session, work, learned.masks, result)
+        PartialState().wait_for_everyone()
     return result
-
-
-def _say_sharing(encoder: Encoder) -> None:
-    if encoder.sharing:
-        log.info(encoder.sharing)
 
 
 def _inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
@@ -165,23 +143,31 @@ def _inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
     return checkpoint, fit_labels(data, checkpoint)
 
 
-def _load(checkpoint: Checkpoint, task: Task, config: TrainMasksConfig) -> Loaded:
-    """Load the model with the task's head; say loudly which parameters are new."""
-    log.info("Loading %s", checkpoint.path)
-    loaded = load_model(checkpoint, task.kind.head, **task.kind.config(task))
-    if loaded.new:
-        log.warning(
-            "%s has no head for task %s: %s start at random and will be trained",
-            config.model, task.name, ", ".join(loaded.new),
-        )  # fmt: skip
-    return loaded
+def _check_head(session: Session, method: Method) -> None:
+    """Refuse to judge units by a head that has learned nothing."""
+    if session.loaded.new and isinstance(method, ScoreMethod):
+        raise UnsupportedModelError(
+            f"{session.config.model} has no head for task {session.task.name}: its predictions say nothing",
+            "take a checkpoint that was fine-tuned on the task, or a method that trains",
+        )
 
 
-def _max_length(asked: int | None, task: Task, loaded: Loaded, tokenizer: PreTrainedTokenizerBase) -> int:
-    allowed = min(longest_input(loaded.model, loaded.encoder), int(tokenizer.model_max_length))
-    if asked is not None and asked > allowed:
-        log.warning("--max-length %d is more than the %d tokens that the model takes", asked, allowed)
-    return min(asked or task.kind.usual_length, allowed)
+def _teacher(session: Session) -> nn.Module | None:
+    """Return what to learn from besides the labels: the dense model, another checkpoint, or nothing."""
+    config = session.config
+    if config.teacher is not None:
+        asked = session.task.kind
+        loaded = load_model(read_checkpoint(find_model(config.teacher, config.task)), asked.head)
+        if loaded.new or loaded.model.config.num_labels != session.loaded.model.config.num_labels:
+            raise InputError(
+                f"--teacher {config.teacher} has no head with the labels of task {session.task.name}",
+                "take a checkpoint that was fine-tuned on the task",
+            )
+        return loaded.model
+    wanted = config.under_target or config.recovery_epochs > 0
+    if config.distill == "never" or (config.distill == "auto" and (session.loaded.new or not wanted)):
+        return None
+    return copy.deepcopy(session.loaded.model)
 
 
 def _check_outcome(config: TrainMasksConfig, loaded: Loaded, masks: MaskSet) -> None:
@@ -195,28 +181,19 @@ def _check_outcome(config: TrainMasksConfig, loaded: Loaded, masks: MaskSet) -> 
 
 
 def _provenance(config: TrainMasksConfig) -> dict[str, str]:
-    asked = {"model": config.model, "task": config.task, "method": config.method, "seed": config.seed}
+    asked = {"model": config.model, "task": config.task, "method": config.method_name, "seed": config.seed}
     return {"format": "pt", "prunecli": __version__, **{name: str(value) for name, value in asked.items()}}
 
 
-def _write(
-    config: TrainMasksConfig,
-    work: Path,
-    loaded: Loaded,
-    checkpoint: Checkpoint,
-    max_length: int,
-    masks: MaskSet,
-    result: TrainMasksResult,
-) -> None:
+def _write(session: Session, work: Path, masks: MaskSet, result: TrainMasksResult) -> None:
     """Fill the work folder with the run's files and give it its name."""
-    formats.write(masks, loaded.encoder, work)
+    config, checkpoint, loaded = session.config, session.checkpoint, session.loaded
+    formats.write(replace(masks, provenance=_provenance(config)), loaded.encoder, work)
     stored = {entry.dtype for entry in checkpoint.tensors.values() if entry.dtype in FLOATS}
-    if (
-        config.freeze and not loaded.new and len(stored) == 1
-    ):  # the source's own weights: keep its type, exactly
+    if _weights_stood(config, result) and not loaded.new and len(stored) == 1:  # keep their type, exactly
         nn.Module.to(loaded.model, TORCH_TYPES[stored.pop()])
     loaded.model.save_pretrained(work / MODEL, state_dict=weights_only(loaded.model.state_dict()))
-    write_tokenizer(checkpoint, loaded.encoder, work / MODEL, max_length)
+    write_tokenizer(checkpoint, loaded.encoder, work / MODEL, session.max_length)
     for path in (*checkpoint.carried_files, checkpoint.path / CARD):
         if path.is_file():
             shutil.copyfile(path, work / MODEL / path.name)
@@ -224,3 +201,9 @@ def _write(
     (work / RECORD).write_text(json.dumps(written, indent=2), encoding="utf-8")
     (work / REPORT).write_text(html.training_page(written), encoding="utf-8")
     finish(work, config.out_folder)
+
+
+def _weights_stood(config: TrainMasksConfig, result: TrainMasksResult) -> bool:
+    """Say whether no weight was trained or refitted."""
+    trained = result.steps > 0 and not (config.freeze and config.recovery_epochs == 0)
+    return not trained and result.refit is None

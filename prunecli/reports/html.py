@@ -21,7 +21,7 @@ UNITS = {
     "ffn_in": "FFN input features",
 }
 ARROW = "\N{RIGHTWARDS ARROW}"
-LOGGED = ("loss", "eval_loss", "density", "sparsity", "quantization", "temperature", "learning_rate")
+LOGGED = ("loss", "eval_loss", "density", "kept", "sparsity", "quantization", "temperature", "learning_rate")
 TILES_A_ROW = 5  # at most; rows are filled evenly
 MOST_ROWS = 60  # of the table of logged values, besides evaluations; run.json has them all
 
@@ -106,7 +106,11 @@ def _tiles(result: Result, bars: list[charts.BarGroup]) -> list[Tile]:
             )
             for group in bars
         ),
-        Tile("training", _duration(result["seconds"]), f"{result['steps']:,} steps"),
+        Tile(
+            "training",
+            _duration(result["seconds"] + result["recovery_seconds"]),
+            f"{result['steps']:,} steps",
+        ),
     ]
 
 
@@ -121,6 +125,12 @@ def _comparison(result: Result) -> list[tuple[str, str, str, str]]:
     flops = [count / 1e6 for count in result["flops"]]
     rows.append(_counted(f"encoder MFLOPs at {result['tokens']} tokens", flops, ",.1f"))
     rows.append(_counted("parameters", result["parameters"], ",d"))
+    if result["target"] is not None:
+        asked, reached = result["target"]["asked"], result["target"]["reached"]
+        rows.append((f"budget of {result['target']['unit']}", "100%", f"{reached:.2%}", f"{asked:.1%} asked"))
+    if result["refit"] is not None:
+        before, after = result["refit"]
+        rows.append(("divergence, before and after the refit", f"{before:.4g}", f"{after:.4g}", ""))
     return rows
 
 
@@ -189,7 +199,7 @@ def _settings(config: dict[str, Any]) -> dict[str, list[Setting]]:
 
 
 def _written(value: Any) -> str:
-    if value is None:
+    if value is None or value == []:
         return "not set"
     if isinstance(value, bool):
         return "on" if value else "off"

@@ -8,6 +8,7 @@ from transformers import TrainingArguments
 from prunecli.checkpoints.atomic import partial_path
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import InputError
+from prunecli.methods.base import Method, ScoreMethod
 from prunecli.training.callbacks import GateSchedule
 from prunecli.training.gates import Gates
 
@@ -15,7 +16,7 @@ SAVE_EVERY = 500  # steps between trainer checkpoints, at most; there is one aft
 WEIGHT_DECAY = 0.01
 
 
-def check_options(config: TrainMasksConfig) -> None:
+def check_options(config: TrainMasksConfig, method: Method) -> None:
     """Refuse, before anything is loaded, what cannot work: no epoch to learn in, no such device or tracker.
 
     Raises:
@@ -32,6 +33,15 @@ def check_options(config: TrainMasksConfig) -> None:
         raise InputError(
             f"--frozen-epochs {config.frozen_epochs} leaves none of --num-epochs {config.num_epochs} to learn masks in",
             "raise --num-epochs",
+        )
+    if isinstance(method, ScoreMethod) and not config.under_target:
+        raise InputError(
+            f"--method {config.method_name} needs to know how much shall stay", "add --target-flops 0.5, say"
+        )
+    if config.under_target and config.frozen_epochs:
+        raise InputError(
+            "--frozen-epochs and a target exclude each other",
+            "--recovery-epochs trains the model already cut, which costs less",
         )
     tracker = _tracker(config)
     if tracker != "none" and importlib.util.find_spec(tracker) is None:

@@ -23,7 +23,7 @@ def annealed(kind: str, start: float, end: float, share: float) -> float:
 
 
 class GateSchedule(TrainerCallback):
-    """Anneals the temperature by global step, and freezes the masks for the last epochs.
+    """Anneals temperature and budget by global step, and freezes the masks for the last epochs.
 
     Args:
         gates: The gates.
@@ -49,6 +49,8 @@ class GateSchedule(TrainerCallback):
         epochs = max(args.num_train_epochs, 1)  # what was asked; the state's follows from max_steps
         learning = max(round(state.max_steps * (1 - self.frozen_epochs / epochs)), 0)
         self.gates.frozen = state.global_step >= learning
+        if self.gates.lagrangian is not None:
+            self.gates.lagrangian.progress = state.global_step / max(state.max_steps, 1)
         self.gates.temperature = annealed(
             self.kind, self.start, self.end, min(state.global_step / max(learning, 1), 1.0)
         )

@@ -1,5 +1,6 @@
 """Trainable gates: logits that decide, relaxed while training, hard in evaluation."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,20 +11,35 @@ from prunecli.masks import MaskSet
 from prunecli.masks.gates import put_gates
 from prunecli.masks.units import mask_shape
 from prunecli.methods.base import GateMethod
+from prunecli.training.budget import Lagrangian
 
+OPEN = 2.5  # logit of a gate that is nearly open and can still close
 NAME = "pruning_gates"  # the attribute of the model, and so the prefix in trainer checkpoints
 
 
 class Gates(nn.Module):
     """One logit a unit for each learned group, and the gate values that follow from it.
 
+    Under a budget every sublayer has a gate of its own as well, which multiplies those of its units: a sublayer
+    that hardly pays goes as a whole.
+
     Attributes:
+        logits: [layers, units] a group.
+        coarse: [layers, 1] a group, under a budget.
+        lagrangian: What holds the gates to a budget, if there is one.
         temperature: Of the relaxation; a callback anneals it.
         frozen: Once true, training sees the decisions too, and the logits move no more.
+        fixed: The decisions, once a budget has been met exactly.
     """
 
     def __init__(
-        self, method: GateMethod, encoder: Encoder, groups: tuple[str, ...], how: str, seed: int
+        self,
+        method: GateMethod,
+        encoder: Encoder,
+        groups: tuple[str, ...],
+        how: str,
+        seed: int,
+        lagrangian: Lagrangian | None = None,
     ) -> None:
         super().__init__()
         self.method = method
@@ -32,32 +48,65 @@ class Gates(nn.Module):
             for number, group in enumerate(groups)
         }
         self.logits = nn.ParameterDict({group: nn.Parameter(logits) for group, logits in starts.items()})
+        coarse = {group: torch.full((len(start), 1), OPEN) for group, start in starts.items() if lagrangian}
+        self.coarse = nn.ParameterDict({group: nn.Parameter(logits) for group, logits in coarse.items()})
+        self.lagrangian = lagrangian
         self.temperature = 1.0
         self.frozen = False
+        self.fixed: dict[str, Tensor] | None = None
 
     def values(self) -> dict[str, Tensor]:
         """Return gates [layers, units] for one forward pass: samples while training, else the decisions."""
-        if self.training and not self.frozen:
-            return {
-                group: self.method.sample(logits, self.temperature) for group, logits in self.logits.items()
-            }
+        if self.training and not self.frozen and self.fixed is None:
+            return self._combined(lambda logits: self.method.sample(logits, self.temperature))
         return {group: mask.float() for group, mask in self.decisions().items()}
 
     @torch.no_grad()
     def decisions(self) -> dict[str, Tensor]:
         """Return which units stay, as bool masks [layers, units]."""
-        return {group: self.method.decide(logits) for group, logits in self.logits.items()}
+        return self.fixed or {
+            group: open_LU > 0 for group, open_LU in self._combined(self.method.decide).items()
+        }
+
+    def chances(self) -> dict[str, Tensor]:
+        """Return each gate's chance to be open, [layers, units]."""
+        return self._combined(self.method.open_probability)
 
     def penalties(self) -> dict[str, Tensor]:
         """Return the method's penalties, averaged over the groups."""
         groups = [self.method.penalties(logits) for logits in self.logits.values()]
         return {name: torch.stack([group[name] for group in groups]).mean() for name in groups[0]}
 
+    @torch.no_grad()
+    def open_by(self, worth: Mapping[str, Tensor]) -> None:
+        """Start from what units are worth: above the middle for the better half, the same spread for any scale.
+
+        Args:
+            worth: Loss that a unit's removal adds by its price, [layers, units] a group; not below zero.
+        """
+        logs = {group: worth_LU.clamp_min(1e-30).log() for group, worth_LU in worth.items()}
+        every = torch.cat([log_LU.flatten() for log_LU in logs.values()])
+        for group, log_LU in logs.items():
+            self.logits[group].copy_(
+                OPEN + ((log_LU - every.mean()) / every.std().clamp_min(1e-6)).clamp(-3, 3)
+            )
+
+    @torch.no_grad()
     def mask_set(self, provenance: dict[str, str]) -> MaskSet:
         """Return the decisions and logits as arrays."""
         masks = {group: mask.float().cpu().numpy() for group, mask in self.decisions().items()}
-        logits = {group: logits.detach().float().cpu().numpy() for group, logits in self.logits.items()}
+        values = (
+            self.logits if not self.coarse else {name: p.logit(1e-7) for name, p in self.chances().items()}
+        )
+        logits = {group: value.float().cpu().numpy() for group, value in values.items()}
         return MaskSet(masks, logits, provenance)
+
+    def _combined(self, each: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        """Apply a function to fine and coarse logits, and multiply what comes of it."""
+        fine = {group: each(logits) for group, logits in self.logits.items()}
+        return {
+            group: value * each(self.coarse[group]) if self.coarse else value for group, value in fine.items()
+        }
 
 
 def attach(model: nn.Module, encoder: Encoder, gates: Gates) -> None:

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from prunecli.config import TrainMasksConfig
+from prunecli.checkpoints.run_folder import read_result
 from prunecli.masks import MaskSet
 from prunecli.masks.budget import encoder_flops, layer_parameters
-from prunecli.models.loading import Loaded
-from prunecli.tasks import Task
-from prunecli.tasks.features import Features
 from prunecli.training.gates import NAME
-from prunecli.training.trainer import MaskTrainer
+from prunecli.training.session import Learned, Session
+from prunecli.training.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +43,23 @@ class TrainMasksPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """A budget: shares of the dense price.
+
+    Attributes:
+        unit: What is counted: `flops` or `params`.
+        asked: The target.
+        expected: What the trained gates cost on average before they were decided; None where none were trained.
+        reached: What the kept units cost: never more than was asked.
+    """
+
+    unit: str
+    asked: float
+    expected: float | None
+    reached: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrainMasksResult:
     """What a run found.
 
@@ -52,6 +67,7 @@ class TrainMasksResult:
         out: The run folder.
         model: The checkpoint that was started from.
         task: The task.
+        method: How units were chosen.
         metric: The headline metric; `dense` and `masked` have all of them.
         dense: Metrics before training, with all units; None where the head was new.
         masked: Metrics after training, with the hard masks.
@@ -62,14 +78,19 @@ class TrainMasksResult:
         tokens: Length at which FLOPs are counted: the mean of the training data.
         flops: Encoder FLOPs of one example, dense and kept.
         parameters: Parameters of the whole model, dense and kept.
+        target: The budget, if one was asked for.
+        refit: Mean divergence from the dense model on held-out examples before and after output projections were
+            refitted; None where they were not.
         steps: Optimizer steps.
-        seconds: Wall time of the training.
+        seconds: Wall time until the masks stood.
+        recovery_seconds: Wall time of the training of the cut model.
         history: What was logged: losses, metrics, density, temperature, by step.
     """
 
     out: Path
     model: str
     task: str
+    method: str
     metric: str
     dense: dict[str, float] | None
     masked: dict[str, float]
@@ -80,53 +101,54 @@ class TrainMasksResult:
     tokens: int
     flops: tuple[int, int]
     parameters: tuple[int, int]
+    target: Reached | None
+    refit: tuple[float, float] | None
     steps: int
     seconds: float
+    recovery_seconds: float
     history: list[dict[str, float]]
 
 
+def finished(folder: Path) -> TrainMasksResult:
+    """Read what a finished run found."""
+    stored = read_result(folder)
+    target = Reached(**stored["target"]) if stored.get("target") else None
+    return TrainMasksResult(**{**stored, "out": folder, "target": target})
+
+
 def outcome(
-    config: TrainMasksConfig,
-    task: Task,
-    features: Features,
-    loaded: Loaded,
-    masks: MaskSet,
-    dense: dict[str, float] | None,
-    trainer: MaskTrainer,
-    seconds: float,
+    session: Session, learned: Learned, target: Target | None, dense: dict[str, float] | None
 ) -> TrainMasksResult:
-    """Gather what a finished training found."""
-    encoder, tokens = loaded.encoder, features.mean_length
-    named = loaded.model.named_parameters()
+    """Gather what a finished run found."""
+    masks, encoder, tokens = learned.masks, session.loaded.encoder, session.features.mean_length
+    named = session.loaded.model.named_parameters()
     everything = sum(parameter.numel() for name, parameter in named if not name.startswith(NAME))
     saved = layer_parameters(encoder, MaskSet({})) - layer_parameters(encoder, masks)
     return TrainMasksResult(
-        out=config.out_folder,
-        model=config.model,
-        task=task.name,
-        metric=task.metrics[0],
+        out=session.config.out_folder,
+        model=session.config.model,
+        task=session.task.name,
+        method=session.config.method_name,
+        metric=session.task.metrics[0],
         dense=dense,
-        masked=_last_metrics(trainer, task),
-        new_parameters=loaded.new,
+        masked=learned.masked,
+        new_parameters=session.loaded.new,
         density={group: masks.density(group) for group in masks.masks},
         kept={group: [int(row.sum()) for row in mask != 0] for group, mask in masks.masks.items()},
         units={group: mask.shape[1] for group, mask in masks.masks.items()},
         tokens=tokens,
         flops=(encoder_flops(encoder, MaskSet({}), tokens), encoder_flops(encoder, masks, tokens)),
         parameters=(everything, everything - saved),
-        steps=trainer.state.global_step,
-        seconds=seconds,
-        history=[entry for entry in trainer.state.log_history if "loss" in entry or "eval_loss" in entry],
+        target=None if target is None else _reached(target, learned),
+        refit=learned.refit,
+        steps=learned.steps,
+        seconds=learned.seconds,
+        recovery_seconds=learned.recovery_seconds,
+        history=learned.history,
     )
 
 
-def metrics_of(logs: dict[str, float], task: Task) -> dict[str, float]:
-    """Pick the task's metrics from what the Trainer logged."""
-    return {name: logs[f"eval_{name}"] for name in task.metrics}
-
-
-def _last_metrics(trainer: MaskTrainer, task: Task) -> dict[str, float]:
-    """Return the metrics with the final masks: the last epoch's evaluation, where it was the last step."""
-    last = [entry for entry in trainer.state.log_history if "eval_loss" in entry][-1:]
-    fresh = bool(last) and last[0]["step"] == trainer.state.global_step
-    return metrics_of(last[0] if fresh else trainer.evaluate(), task)
+def _reached(target: Target, learned: Learned) -> Reached:
+    widths = {group: [int(row.sum()) for row in mask != 0] for group, mask in learned.masks.masks.items()}
+    reached = target.prices.of(widths) / target.prices.dense
+    return Reached(target.prices.unit, target.share, learned.expected, reached)

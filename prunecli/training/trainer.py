@@ -14,6 +14,7 @@ from torch.utils.data import Sampler, SequentialSampler
 from transformers import PrinterCallback, Trainer
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
+from prunecli.training.distillation import Teacher
 from prunecli.training.gates import Gates
 
 WARMUP = 0.06  # share of the steps in which the weights' learning rate rises
@@ -46,6 +47,7 @@ class MaskTrainer(Trainer):
 
     Args:
         gates: The gates on the model; None trains the model as it is.
+        teacher: What to learn from besides the labels.
         masks_lr: Learning rate of the gates, constant; that of the weights warms up and falls linearly.
         weights: Weight of each penalty by name.
     """
@@ -56,32 +58,53 @@ class MaskTrainer(Trainer):
         gates: Gates | None = None,
         masks_lr: float = 0.0,
         weights: dict[str, float] | None = None,
+        teacher: Teacher | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.gates, self.masks_lr, self.weights = gates, masks_lr, weights or {}
+        self.gates, self.masks_lr, self.weights, self.teacher = gates, masks_lr, weights or {}, teacher
         self.remove_callback(PrinterCallback)  # it prints logs on stdout, where only results belong
         self.model_accepts_loss_kwargs = False  # losses are means over a batch, and so are the penalties
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Return the task's loss plus the weighted penalties."""
-        result = super().compute_loss(model, inputs, *args, **kwargs)
+        """Return the task's or the teacher's loss plus what the gates cost."""
+        if self.teacher is not None and model.training:
+            result = self._distilled(model, inputs, *args, **kwargs)
+        else:
+            result = super().compute_loss(model, inputs, *args, **kwargs)
         if self.gates is None or self.gates.frozen or not model.training:
             return result
         penalties = self.gates.penalties()
-        weighted = [self.weights.get(name, 0.0) * value for name, value in penalties.items()]
-        extra: Tensor = torch.stack(weighted).sum()
+        if self.gates.lagrangian is not None:  # the budget says how much goes
+            penalties["sparsity"] = self.gates.lagrangian(self.gates.chances())
+        weights = self.weights if self.gates.lagrangian is None else {**self.weights, "sparsity": 1.0}
+        extra: Tensor = torch.stack(
+            [weights.get(name, 0.0) * value for name, value in penalties.items()]
+        ).sum()
         return (result[0] + extra, *result[1:]) if isinstance(result, tuple) else result + extra
+
+    def _distilled(
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any
+    ) -> Any:
+        assert self.teacher is not None
+        asked = {**inputs, "output_hidden_states": True}
+        task_loss, outputs = super().compute_loss(model, asked, return_outputs=True, **kwargs)
+        loss = self.teacher.loss(task_loss, outputs, inputs)
+        return (loss, outputs) if return_outputs else loss
 
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
         """Move the gates out of the library's parameter groups into one of their own, without decay."""
         optimizer: Optimizer = super().create_optimizer(model)
         if self.gates is not None:
-            gates = list(self.gates.parameters())
-            own = {id(parameter) for parameter in gates}
+            own = {id(parameter) for parameter in self.gates.parameters()}
             for group in optimizer.param_groups:
                 group["params"] = [parameter for parameter in group["params"] if id(parameter) not in own]
-            optimizer.add_param_group({"params": gates, "lr": self.masks_lr, "weight_decay": 0.0})
+            alone = {"lr": self.masks_lr, "weight_decay": 0.0}
+            logits = [*self.gates.logits.parameters(), *self.gates.coarse.parameters()]
+            optimizer.add_param_group({"params": logits, **alone})
+            if self.gates.lagrangian is not None:
+                multipliers = list(self.gates.lagrangian.parameters())
+                optimizer.add_param_group({"params": multipliers, "maximize": True, **alone})
         return optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:
@@ -94,9 +117,14 @@ class MaskTrainer(Trainer):
             falling = max(num_training_steps - step, 0) / max(num_training_steps - warmup, 1)
             return min((step + 1) / warmup, falling, 1.0)
 
-        rates: list[Callable[[int], float]] = [linear] * len(optimizer.param_groups)
-        if self.gates is not None:
-            rates[-1] = lambda step: 1.0
+        def constant(step: int) -> float:
+            return 1.0
+
+        own = {id(parameter) for parameter in self.gates.parameters()} if self.gates is not None else set()
+        rates: list[Callable[[int], float]] = [
+            constant if any(id(parameter) in own for parameter in group["params"]) else linear
+            for group in optimizer.param_groups
+        ]
         self.lr_scheduler = LambdaLR(optimizer, rates)
         return self.lr_scheduler
 
@@ -115,6 +143,8 @@ class MaskTrainer(Trainer):
             decided = torch.cat([mask.flatten() for mask in self.gates.decisions().values()])
             logs |= {"density": float(decided.float().mean()), "temperature": self.gates.temperature}
             logs |= {name: value.item() for name, value in self.gates.penalties().items()}
+            if self.gates.lagrangian is not None:
+                logs["kept"] = self.gates.lagrangian.expected(self.gates.chances()).item()
         super().log(logs, *args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:

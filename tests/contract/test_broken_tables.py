@@ -20,7 +20,7 @@ REPEATS = contract.test_each_layer_is_computed_as_often_as_the_table_says
 BIASES = contract.test_the_table_knows_which_linears_have_a_bias
 COUNTS = contract.test_the_core_is_the_module_that_counts_heads
 CORE = contract.test_the_core_knows_its_width_and_whether_it_can_go
-PER_HEAD = contract.test_an_argument_with_an_entry_a_head_stands_where_the_table_says
+PER_HEAD = contract.test_an_argument_with_an_entry_a_head_is_called_what_the_table_says
 
 
 def removing(group: str) -> Check:
@@ -71,10 +71,9 @@ MISTAKES = {
     "no width": ("bert", core(width=""), CORE),
     "a core that cannot go": ("albert", core(can_go=True), CORE),
     "a core that can go": ("bert", core(can_go=False), CORE),
-    "the argument's position": ("mpnet", core(per_head=("position_bias", 1)), PER_HEAD),
-    "the argument's name": ("mpnet", core(per_head=("position_biases", 2)), PER_HEAD),
+    "the argument's name": ("mpnet", core(per_head="position_biases"), PER_HEAD),
     "no argument": ("mpnet", core(per_head=None), PER_HEAD),
-    "an argument where none is": ("bert", core(per_head=("attention_mask", 1)), PER_HEAD),
+    "an argument where none is": ("bert", core(per_head="attention_mask"), PER_HEAD),
 }
 
 

@@ -20,9 +20,9 @@ TRAIN = ("train-masks", "demo", "demo")
 
 # What users of train-masks rely on, name by name; the frozen surface has the rest.
 PROMISED = {
-    "--learn-masks": ["ffn_int"], "--method": "gumbel-sigmoid", "--gumbel-temp-start": 5.0,
+    "--learn-masks": [], "--method": None, "--gumbel-temp-start": 5.0,  # None and []: a target changes them
     "--gumbel-temp-end": 0.1, "--gumbel-temp-anneal": "linear", "--sparsity-loss": 0.1,
-    "--quantization-loss": 0.01, "--num-epochs": 5, "--masks-lr": 0.01, "--lr": 5e-5, "--report-to": "none",
+    "--quantization-loss": 0.01, "--num-epochs": 5, "--masks-lr": None, "--lr": 5e-5, "--report-to": "none",
     "--log-loss-every": 5, "--frozen-epochs": 0, "--freeze": False, "--wandb": False, "--overwrite": False,
     "--resume": False,
 }  # fmt: skip

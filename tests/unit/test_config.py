@@ -27,11 +27,21 @@ def train(**values: Any) -> TrainMasksConfig:
 
 def test_the_defaults_are_those_of_the_issue() -> None:
     config = train()
-    assert config.learn_masks == ("ffn_int",)
-    assert (config.method, config.gumbel_temp_anneal) == ("gumbel-sigmoid", "linear")
+    assert config.groups == ("ffn_int",)
+    assert (config.method_name, config.gumbel_temp_anneal) == ("gumbel-sigmoid", "linear")
     assert (config.gumbel_temp_start, config.gumbel_temp_end) == (5.0, 0.1)
     assert (config.sparsity_loss, config.quantization_loss) == (0.1, 0.01)
-    assert (config.num_epochs, config.lr, config.masks_lr, config.log_loss_every) == (5, 5e-5, 0.01, 5)
+    assert (config.num_epochs, config.lr, config.gates_lr, config.log_loss_every) == (5, 5e-5, 0.01, 5)
+
+
+@pytest.mark.parametrize("target", ["target_flops", "target_params"])
+def test_a_target_changes_what_is_usual(target: str) -> None:
+    config = train(**{target: 0.3})
+    assert config.groups == ("head", "ffn_int")
+    assert (config.method_name, config.gates_lr, config.scored_rows) == ("hard-concrete", 0.05, 2048)
+    asked = train(**{target: 0.5}, method="fisher", masks_lr=0.2, calibration_rows=9, learn_masks=["head"])
+    assert (asked.method_name, asked.gates_lr, asked.scored_rows) == ("fisher", 0.2, 9)
+    assert asked.groups == ("head",)
 
 
 @pytest.mark.parametrize(

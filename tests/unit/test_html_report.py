@@ -39,7 +39,8 @@ def record(
     config = TrainMasksConfig.of({"model": "bert-base-uncased", "task": "qqp", **(options or {})})
     kept = {group: [UNITS[group] * layer // layers for layer in range(layers)] for group in groups}
     result: dict[str, Any] = {
-        "out": config.out_folder, "model": config.model, "task": "qqp", "metric": "accuracy",
+        "out": config.out_folder, "model": config.model, "task": "qqp", "method": config.method_name,
+        "metric": "accuracy", "target": None, "refit": None, "recovery_seconds": 0.0,
         "dense": {"accuracy": 0.9109}, "masked": {"accuracy": 0.9034}, "new_parameters": (),
         "density": {group: sum(row) / UNITS[group] / layers for group, row in kept.items()},
         "kept": kept, "units": {group: UNITS[group] for group in groups}, "tokens": 30,
@@ -153,7 +154,7 @@ def test_each_layer_of_each_group_has_its_number_in_picture_and_table() -> None:
 def test_changed_options_are_marked_with_their_default() -> None:
     page = html.training_page(record(options={"masks_lr": 0.02, "freeze": True, "learn_masks": "all"}))
     changed = re.findall(r'<tr class="changed">.*?<code>(.*?)</code>.*?default: (.*?)<', page)
-    assert changed == [("--learn-masks", "ffn_int"), ("--masks-lr", "0.01"), ("--freeze", "off")]
+    assert changed == [("--learn-masks", "not set"), ("--masks-lr", "not set"), ("--freeze", "off")]
 
 
 def test_the_next_command_can_be_pasted() -> None:
@@ -208,3 +209,10 @@ def test_thinned_points_keep_their_mean() -> None:
     points = charts.thinned([(step, float(step)) for step in range(10_000)])
     assert len(points) <= charts.MOST_POINTS
     assert sum(value for _, value in points) / len(points) == pytest.approx(4999.5, rel=0.01)
+
+
+def test_a_budget_and_a_refit_are_shown() -> None:
+    budget = {"unit": "flops", "asked": 0.3, "expected": 0.31, "reached": 0.2999}
+    page = html.training_page(record(target=budget, refit=(0.21, 0.02), history=[]))
+    assert "budget of flops" in page and "29.99%" in page and "30.0% asked" in page
+    assert "0.21" in page and "0.02" in page

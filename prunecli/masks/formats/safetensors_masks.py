@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from prunecli.checkpoints.number_types import NUMPY_TYPES, as_bits, to_floats
-from prunecli.checkpoints.safetensors_file import read_header, read_metadata
+from prunecli.checkpoints.safetensors_file import Declared, read_header, read_metadata, serialize
 from prunecli.errors import InputError
 from prunecli.masks.mask_set import Array, MaskSet
 from prunecli.masks.units import GROUPS
@@ -40,9 +40,9 @@ def read(path: Path) -> MaskSet:
 
 
 def write(masks: MaskSet, folder: Path) -> None:
-    """Write a set with its logits and provenance."""
-    from safetensors.numpy import save_file
-
+    """Write a set with its logits and provenance; the same set gives the same bytes."""
     tensors = {**masks.masks, **{LOGITS + group: logits for group, logits in masks.logits.items()}}
-    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    save_file(contiguous, folder / FILE, metadata=dict(masks.provenance))
+    plain = {name: np.ascontiguousarray(tensor, dtype="<f4") for name, tensor in sorted(tensors.items())}
+    declared = [Declared(name, "F32", tensor.shape) for name, tensor in plain.items()]
+    with (folder / FILE).open("wb") as file:
+        file.writelines(serialize(declared, (tensor.tobytes() for tensor in plain.values()), masks.provenance))

@@ -1,0 +1,53 @@
+r"""Training gates until they cost what was asked: a Lagrangian with learned multipliers.
+
+    loss + l1 (C - t) + l2 (C - t)^2,   l1 and l2 by gradient ascent from zero
+
+C is the expected price of the open gates as a share of the dense price; t falls linearly from 1 to the target in the
+first steps (Wang et al. 2020, https://arxiv.org/abs/1910.04732; CoFi, Xia et al. 2022, https://arxiv.org/abs/2204.00408).
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from prunecli.masks.prices import Prices
+
+WARMUP = 0.2  # share of the steps in which the budget falls from 1 to the target
+
+
+class Lagrangian(nn.Module):
+    """The multipliers, and the term that they add to the loss.
+
+    Args:
+        prices: The price of every width; linear in it.
+        share: Of the dense price: the target.
+    """
+
+    def __init__(self, prices: Prices, share: float) -> None:
+        super().__init__()
+        self.multipliers = nn.Parameter(torch.zeros(2))
+        self.share, self.dense, self.fixed = share, prices.dense, prices.fixed
+        # Tables are linear or nearly so: the mean price of a unit of each layer.
+        self.unit_L1 = {
+            group: torch.from_numpy((table[:, -1] - table[:, 0]) / (table.shape[1] - 1))[:, None].float()
+            for group, table in prices.tables.items()
+        }
+        self.progress = 0.0  # share of the learning steps done; a callback sets it
+
+    def target(self) -> float:
+        """Return what the budget is by now."""
+        return 1.0 - (1.0 - self.share) * min(self.progress / WARMUP, 1.0)
+
+    def expected(self, open_LU: Mapping[str, Tensor]) -> Tensor:
+        """Return the expected price as a share of the dense one, from each gate's chance to be open."""
+        gone = [
+            ((1 - chance) * self.unit_L1[group].to(chance.device)).sum() for group, chance in open_LU.items()
+        ]
+        return 1.0 - torch.stack(gone).sum() / self.dense
+
+    def forward(self, open_LU: Mapping[str, Tensor]) -> Tensor:
+        """Return the term to add to the loss."""
+        miss = self.expected(open_LU) - self.target()
+        term: Tensor = self.multipliers[0] * miss + self.multipliers[1] * miss.square()
+        return term

@@ -1,0 +1,60 @@
+"""Learning from the dense model: its predictions and, layer by layer, its hidden states.
+
+    loss = (1 - w) task + w T^2 KL(teacher || student) + mean over layers of MSE / variance of the teacher's layer
+
+Logits after Hinton et al. 2015 (https://arxiv.org/abs/1503.02531); every layer matched to its own, token by token, as
+in ZipLM (https://arxiv.org/abs/2302.04089): the hidden size never changes, so no layer map is needed.
+
+Shapes: B batch, T tokens, H hidden.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunecli.calibration.directions import is_multi_label
+from prunecli.calibration.divergence import divergence
+
+WEIGHT = 0.9
+TEMPERATURE = 2.0
+LABELS = ("labels", "start_positions", "end_positions")
+
+
+class Teacher:
+    """A frozen model that another one shall agree with.
+
+    Args:
+        model: Same task and tokenizer; its layers are matched where there are as many and as wide.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model.train(False).requires_grad_(False)
+        self.multi_label = is_multi_label(model)
+
+    def loss(self, task_loss: Tensor, student: Any, inputs: dict[str, Any]) -> Tensor:
+        """Return what is trained on instead of the task's loss.
+
+        Args:
+            task_loss: Of the student, with labels.
+            student: Its outputs, with hidden states.
+            inputs: The batch, with labels.
+        """
+        plain = {name: value for name, value in inputs.items() if name not in LABELS}
+        with torch.no_grad():
+            self.model.to(task_loss.device)
+            teacher = self.model(**{**plain, "output_hidden_states": True})
+        mask_BT = inputs["attention_mask"]
+        predictions = divergence(student, teacher, self.multi_label, mask_BT, TEMPERATURE)
+        loss = (1 - WEIGHT) * task_loss + WEIGHT * predictions
+        mine, wanted = student.hidden_states, teacher.hidden_states
+        if len(mine) == len(wanted) and mine[0].shape == wanted[0].shape:
+            real_BT = mask_BT.flatten(0, -2).bool()
+            pairs = zip(mine[1:], wanted[1:], strict=True)
+            loss = loss + torch.stack([_distance(*pair, real_BT) for pair in pairs]).mean()
+        return loss
+
+
+def _distance(mine_BTH: Tensor, wanted_BTH: Tensor, real_BT: Tensor) -> Tensor:
+    wanted_MH = wanted_BTH[real_BT].float()
+    return (mine_BTH[real_BT].float() - wanted_MH).square().mean() / wanted_MH.var().clamp_min(1e-6)

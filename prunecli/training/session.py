@@ -1,0 +1,124 @@
+"""What a run works with: model, data and arguments, made once from the options."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedTokenizerBase, TrainingArguments
+
+from prunecli.checkpoints.folder import Checkpoint
+from prunecli.config import TrainMasksConfig
+from prunecli.masks import MaskSet
+from prunecli.models.loading import Loaded, load_model, load_tokenizer, longest_input
+from prunecli.tasks import Task, TaskData
+from prunecli.tasks.features import Features
+from prunecli.training.arguments import training_arguments
+from prunecli.training.callbacks import Progress
+from prunecli.training.trainer import MaskTrainer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of `train-masks`.
+
+    Attributes:
+        config: What was asked.
+        checkpoint: Where the model comes from.
+        task: The task, its labels in the order of the model's head.
+        loaded: The model; the run changes it in place.
+        tokenizer: Its tokenizer.
+        max_length: Tokens that examples are cut to.
+        features: The task's rows as token ids.
+        arguments: What the Trainer needs to know.
+        progress: Called with a label, steps done and steps in all.
+    """
+
+    config: TrainMasksConfig
+    checkpoint: Checkpoint
+    task: Task
+    loaded: Loaded
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+    features: Features
+    arguments: TrainingArguments
+    progress: Progress
+
+    def trainer(
+        self, model: nn.Module, arguments: TrainingArguments | None = None, **more: Any
+    ) -> MaskTrainer:
+        """Return a trainer of a model on the task's data."""
+        return MaskTrainer(
+            model,
+            arguments or self.arguments,
+            train_dataset=self.features.train,
+            eval_dataset=self.features.validation,
+            compute_metrics=self.features.score,
+            data_collator=self.features.collate,
+            preprocess_logits_for_metrics=self.features.reduce,
+            processing_class=self.tokenizer,
+            **more,
+        )
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Return the task's metrics of a model on the validation rows."""
+        return self.metrics(self.trainer(model).evaluate())
+
+    def metrics(self, logs: dict[str, float]) -> dict[str, float]:
+        """Pick the task's metrics from what the Trainer logged."""
+        return {name: logs[f"eval_{name}"] for name in self.task.metrics}
+
+
+@dataclass(slots=True)
+class Learned:
+    """What a method found, and what it cost.
+
+    Attributes:
+        masks: What stays.
+        masked: Metrics with these masks.
+        steps: Optimizer steps.
+        history: What was logged, by step.
+        refit: Mean divergence from the dense model on held-out examples before and after the refit.
+        expected: Price of the gates before their projection to the budget, as a share of the dense price.
+        seconds: Wall time until the masks stood.
+        recovery_seconds: Wall time of the training of the cut model.
+    """
+
+    masks: MaskSet = field(default_factory=lambda: MaskSet({}))
+    masked: dict[str, float] = field(default_factory=dict)
+    steps: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    refit: tuple[float, float] | None = None
+    expected: float | None = None
+    seconds: float = 0.0
+    recovery_seconds: float = 0.0
+
+
+def open_session(
+    config: TrainMasksConfig, checkpoint: Checkpoint, data: TaskData, progress: Progress
+) -> Session:
+    """Load model and tokenizer, and tokenise the task's rows; say loudly which parameters are new."""
+    task = data.task
+    log.info("Loading %s", checkpoint.path)
+    loaded = load_model(checkpoint, task.kind.head, **task.kind.config(task))
+    if loaded.new:
+        log.warning(
+            "%s has no head for task %s: %s start at random and will be trained",
+            config.model, task.name, ", ".join(loaded.new),
+        )  # fmt: skip
+    if loaded.encoder.sharing:
+        log.info(loaded.encoder.sharing)
+    tokenizer = load_tokenizer(checkpoint)
+    max_length = _max_length(config.max_length, task, loaded, tokenizer)
+    features = task.kind.features(data, tokenizer, max_length)
+    arguments = training_arguments(config, len(features.train))
+    return Session(config, checkpoint, task, loaded, tokenizer, max_length, features, arguments, progress)
+
+
+def _max_length(asked: int | None, task: Task, loaded: Loaded, tokenizer: PreTrainedTokenizerBase) -> int:
+    allowed = min(longest_input(loaded.model, loaded.encoder), int(tokenizer.model_max_length))
+    if asked is not None and asked > allowed:
+        log.warning("--max-length %d is more than the %d tokens that the model takes", asked, allowed)
+    return min(asked or task.kind.usual_length, allowed)

@@ -1,0 +1,73 @@
+"""The budget of a run: prices, what of them may stay, and the masks that spend exactly that."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prunecli.config import TrainMasksConfig
+from prunecli.encoders import Encoder
+from prunecli.errors import InputError
+from prunecli.masks import prices
+from prunecli.masks.allocation import choose, width_multiples
+from prunecli.masks.prices import Prices
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the kept units may cost.
+
+    Attributes:
+        prices: The price of every width.
+        share: Of the dense price.
+        multiples: By group, what kept widths shall be multiples of.
+    """
+
+    prices: Prices
+    share: float
+    multiples: Mapping[str, int]
+
+    def masks(self, scores: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+        """Return the masks [layers, units] of least loss for a share of the dense price."""
+        arrays = {group: score_LU.detach().double().cpu().numpy() for group, score_LU in scores.items()}
+        chosen = choose(arrays, self.prices, share * self.prices.dense, self.multiples)
+        return {group: torch.from_numpy(mask).to(scores[group]) for group, mask in chosen.items()}
+
+    def by_chance(self, chances: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the bool masks that meet the budget exactly and keep the gates most likely open."""
+        worth = {
+            group: chance_LU * self.unit_prices(group, chance_LU) for group, chance_LU in chances.items()
+        }
+        return {group: mask_LU.bool() for group, mask_LU in self.masks(worth, self.share).items()}
+
+    def unit_prices(self, group: str, like: Tensor) -> Tensor:
+        """Return the mean price of a unit of each layer, [layers, 1]."""
+        return torch.from_numpy(np.diff(self.prices.tables[group]).mean(1, keepdims=True)).to(like)
+
+
+def target_of(config: TrainMasksConfig, encoder: Encoder, tokens: int) -> Target | None:
+    """Return the budget that a run was asked to meet, if any.
+
+    Args:
+        config: The run's options.
+        encoder: The model's table and sizes.
+        tokens: Length at which FLOPs are counted.
+
+    Raises:
+        InputError: Two targets were given, or groups that have no price of their own.
+    """
+    if config.target_flops is not None and config.target_params is not None:
+        raise InputError("--target-flops and --target-params exclude each other", "drop one of them")
+    if not config.under_target:
+        return None
+    unpriced = [group for group in config.groups if group not in prices.GROUPS]
+    if unpriced:
+        raise InputError(
+            f"--learn-masks {unpriced[0]} cannot be learned under a target: what it costs depends on the others",
+            f"learn {' and '.join(prices.GROUPS)}, or drop the target",
+        )
+    everything = prices.parameters(encoder) if config.target_flops is None else prices.flops(encoder, tokens)
+    share = config.target_flops or config.target_params or 1.0
+    return Target(everything.only(config.groups), share, width_multiples(encoder, config.round_to))

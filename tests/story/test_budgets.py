@@ -1,0 +1,98 @@
+"""A budget through real processes' worth of code: asked, met, cut, proven; with and without training."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import prunecli
+from prunecli import methods
+from prunecli.errors import InputError, OfflineError, UnsupportedModelError
+from tests import tiny
+
+FAST: dict[str, Any] = {"device": "cpu", "max_train_samples": 96, "max_length": 32, "batch_size": 16}
+
+
+def prune(out: Path, **options: Any) -> Any:
+    return prunecli.train_masks("demo", "demo", out=out, **{**FAST, **options})
+
+
+def proven(run: Any, folder: Path) -> None:
+    cut = prunecli.apply_masks(run.out, out=folder)
+    assert cut.heads == run.kept["head"] and cut.neurons == run.kept["ffn_int"]
+    assert prunecli.verify_automodel(cut.out, against=run.out).passed
+
+
+@pytest.mark.parametrize(
+    "method", [name for name in methods.names() if "-" not in name or name == "one-shot"]
+)
+def test_methods_without_training_meet_a_budget(method: str, tmp_path: Path) -> None:
+    run = prune(tmp_path / "run", method=method, target_flops=0.4)
+    assert (run.method, run.steps, run.target.unit) == (method, 0, "flops")
+    assert 0.39 < run.target.reached <= 0.4
+    assert run.flops[1] / run.flops[0] == pytest.approx(run.target.reached)
+    assert run.refit[1] < run.refit[0]
+    proven(run, tmp_path / "cut")
+
+
+@pytest.mark.parametrize("method", ["hard-concrete", "gumbel-sigmoid"])
+def test_trained_gates_meet_a_budget_and_the_cut_model_trains_on(method: str, tmp_path: Path) -> None:
+    run = prune(tmp_path / "run", method=method, target_params=0.5, num_epochs=2, recovery_epochs=1)
+    assert 0.49 < run.target.reached <= 0.5
+    assert 0 < run.target.expected <= 1.01
+    assert run.steps == 3 * 6 and run.recovery_seconds > 0
+    proven(run, tmp_path / "cut")
+
+
+def test_recovery_follows_scores_and_widths_are_multiples(tmp_path: Path) -> None:
+    run = prune(tmp_path / "run", method="one-shot", target_flops=0.5, recovery_epochs=1, round_to=16)
+    assert all(width % 16 == 0 for width in run.kept["ffn_int"])
+    assert run.steps == 6 and run.target.reached <= 0.5
+    proven(run, tmp_path / "cut")
+
+
+def test_the_same_seed_gives_the_same_masks(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"method": "one-shot", "target_flops": 0.3}
+    first, again = (prune(tmp_path / name, **options) for name in ("a", "b"))
+    masks = [(run.out / "masks.safetensors").read_bytes() for run in (first, again)]
+    assert masks[0] == masks[1]
+    assert first.masked == again.masked
+
+
+def test_without_a_refit_the_weights_stay_what_they_were(tmp_path: Path) -> None:
+    run = prune(tmp_path / "run", method="magnitude", target_flops=0.5, keep_weights=True)
+    assert run.refit is None
+    mine, source = (tiny.load(folder) for folder in (run.out / "model", prunecli_demo()))
+    for (name, tensor), other in zip(mine.state_dict().items(), source.state_dict().values(), strict=True):
+        assert tensor.equal(other), name
+
+
+def prunecli_demo() -> Path:
+    return Path(prunecli.__file__).parent / "demo" / "model"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"method": "one-shot"}, InputError, "needs to know how much"),
+        ({"target_flops": 0.5, "target_params": 0.5}, InputError, "exclude each other"),
+        ({"target_flops": 0.5, "learn_masks": ["ffn_in"]}, InputError, "cannot be learned under a target"),
+        ({"target_flops": 0.5, "frozen_epochs": 1}, InputError, "--frozen-epochs and a target"),
+        ({"target_flops": 0.5, "teacher": "nowhere"}, OfflineError, "nowhere"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    options: dict[str, Any], error: type[Exception], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=said):
+        prune(tmp_path / "run", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_new_head_cannot_judge_units(tmp_path: Path) -> None:
+    bare = tiny.save_tiny(tmp_path / "bare", "bert", head="Model")
+    with pytest.raises(UnsupportedModelError, match="has no head for task"):
+        prunecli.train_masks(
+            str(bare), "demo", out=tmp_path / "run", method="one-shot", target_flops=0.5, **FAST
+        )
+    assert not (tmp_path / "run").exists()
