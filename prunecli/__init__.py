@@ -12,10 +12,10 @@ The Python API is the command line's verbs, loaded on first use:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from prunecli.api import apply_masks, predict, self_test, train_masks, verify_automodel
+    from prunecli.api import apply_masks, compare, predict, self_test, train_masks, verify_automodel
 
 __version__ = "0.1.0"
-__all__ = ["apply_masks", "predict", "self_test", "train_masks", "verify_automodel"]
+__all__ = ["apply_masks", "compare", "predict", "self_test", "train_masks", "verify_automodel"]
 
 
 def __getattr__(name: str) -> Any:

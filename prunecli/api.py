@@ -7,10 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from prunecli.config import ApplyMasksConfig, PredictConfig, SelfTestConfig, TrainMasksConfig, VerifyConfig
+from prunecli.config import (
+    ApplyMasksConfig,
+    CompareConfig,
+    PredictConfig,
+    SelfTestConfig,
+    TrainMasksConfig,
+    VerifyConfig,
+)
 
 if TYPE_CHECKING:
     from prunecli.operations.apply_masks import ApplyMasksResult
+    from prunecli.operations.compare import CompareResult
     from prunecli.operations.self_test import SelfTestResult
     from prunecli.operations.verify_automodel import VerifyResult
     from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult
@@ -26,6 +34,14 @@ def train_masks(model: Folder, task: str, **options: Any) -> "TrainMasksResult |
     return (
         operation.plan(config) if config.dry_run else operation.run(config, lambda label, done, total: None)
     )
+
+
+def compare(model: Folder, task: str, **options: Any) -> "CompareResult":
+    """Try methods without training at several targets; `options` are the fields of `CompareConfig`."""
+    from prunecli.operations import compare as operation
+
+    config = CompareConfig.of({"model": str(model), "task": task, **options})
+    return operation.run(config, lambda label, done, total: None)
 
 
 def apply_masks(source: Folder, **options: Any) -> "ApplyMasksResult":

@@ -14,7 +14,7 @@ Shapes: B batch, T tokens, M tokens that count, H hidden, N columns, K kept colu
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from prunecli.calibration.backward import backward_passes
 from prunecli.calibration.directions import directions, is_multi_label
 from prunecli.calibration.divergence import divergence
-from prunecli.calibration.layerwise import Arguments, Calls, layers_of, record_calls, run_layer
+from prunecli.calibration.layerwise import Calls, layers_of, record_calls, run_layer
 from prunecli.calibration.sublayers import Batch, expand, linear_of, sublayers, watched
 from prunecli.encoders import Encoder
 from prunecli.masks.units import Touch
@@ -31,106 +31,155 @@ RIDGE = 1e-2  # lambda, as a share of the mean of X'X's diagonal
 CLOSE = 1e-4  # an output that differs less from the plain sum of what was added has seen no norm
 
 
-@dataclass(slots=True)
-class _Stream:
-    """One model on its way through the layers.
+class Dense:
+    """The model as it was, and what it does with the calibration examples; one serves many masks.
 
-    Attributes:
-        layers: The layers' modules.
-        places: The sublayers of each layer: attention, then feed-forward.
-        hidden: By batch: what the current layer reads.
+    Args:
+        model: The dense model, without gates.
+        encoder: Its table and sizes.
+        batches: Inputs to fit to.
+        held_out: Inputs that decide whether a sublayer keeps its new weights.
+
+    Raises:
+        UnsupportedModelError: The layers are no plain chain.
     """
 
-    model: nn.Module
-    encoder: Encoder
-    layers: list[nn.Module]
-    places: list[list[Touch]]
-    hidden: list[Tensor]
+    @torch.no_grad()
+    def __init__(
+        self, model: nn.Module, encoder: Encoder, batches: Sequence[Batch], held_out: Sequence[Batch]
+    ) -> None:
+        self.model, self.encoder = model, encoder
+        self.calls = record_calls(model, encoder, batches)
+        self.needed = _needed_tokens(model, encoder, batches)
+        self.held_out, self.predictions = held_out, [model(**batch) for batch in held_out]
+        self.multi_label = is_multi_label(model)
 
-    def run(self, layer: int, others: Arguments, number: int) -> "_Seen":
-        """Run one layer on one batch and see what happens inside."""
-        base, hidden = self.model.base_model, self.hidden[number]
-        assert isinstance(base, nn.Module)
-        entry = base.get_submodule(self.encoder.module(layer, self.encoder.family.ffn.inputs[0]))
-        linears = [linear_of(self.model, place) for place in self.places[layer]]
-        with watched([*linears, entry]) as seen:
-            output = run_layer(self.layers[layer], hidden, others)
-        (read_a, wrote_a), (read_f, wrote_f), (entered, _) = (calls[-1] for calls in seen)
-        attended = hidden + wrote_a
-        plain_sum = torch.allclose(output, attended + wrote_f, atol=CLOSE, rtol=CLOSE)
-        between = (
-            attended if plain_sum else entered
-        )  # with norms after the sums, the FFN reads its own residual
-        return _Seen((read_a, read_f), (hidden, between), (attended, between + wrote_f), output)
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What one layer did with one batch; pairs are of attention and feed-forward.
-
-    Attributes:
-        read: What the output linears read, [B, T, N].
-        residuals: What the linears' outputs are added to, [B, T, H].
-        streams: The sums, before any norm.
-        output: What the layer writes.
-    """
-
-    read: tuple[Tensor, Tensor]
-    residuals: tuple[Tensor, Tensor]
-    streams: tuple[Tensor, Tensor]
-    output: Tensor
+    @torch.no_grad()
+    def distance(self, other: nn.Module) -> float:
+        """Return the mean divergence of another model's predictions on the held-out examples."""
+        pairs = zip(self.held_out, self.predictions, strict=True)
+        each = [
+            divergence(other(**batch), wanted, self.multi_label, batch["attention_mask"])
+            for batch, wanted in pairs
+        ]
+        distance = float(torch.stack(each).mean())
+        return max(distance, 0.0) if math.isfinite(distance) else math.inf
 
 
 @torch.no_grad()
-def reconstruct(
-    dense: nn.Module,
-    pruned: nn.Module,
-    encoder: Encoder,
-    kept: dict[str, Tensor],
-    batches: Sequence[Batch],
-    held_out: Sequence[Batch],
-) -> tuple[float, float]:
+def reconstruct(dense: Dense, pruned: nn.Module, kept: dict[str, Tensor]) -> tuple[float, float]:
     """Refit the output linears of a gated model in place.
 
     Args:
         dense: The model as it was.
         pruned: The same with gates on it, set to the masks; kept columns and biases of output linears change.
-        encoder: Its table and sizes.
         kept: Masks [layers, units] by group.
-        batches: Inputs to fit to.
-        held_out: Inputs that decide whether a sublayer keeps its new weights.
 
     Returns:
-        Mean divergence from the dense model on `held_out`, before and after.
-
-    Raises:
-        UnsupportedModelError: The layers are no plain chain.
+        Mean divergence from the dense model on the held-out examples, before and after.
     """
-    calls = record_calls(dense, encoder, batches)
-    needed = _needed_tokens(dense, encoder, batches)
-    guard = _Guard(dense, pruned, held_out)
-    before = guard.best
-    mine, whole = (_stream(model, encoder, calls) for model in (pruned, dense))
-    for layer in range(encoder.layers):
-        others = calls.others[layer]
-        wanted = []  # streams and output alone: what the linears read would fill the memory
-        for number in range(len(batches)):
-            seen = whole.run(layer, others[number], number)
-            wanted.append((seen.streams, seen.output))
+    best = before = dense.distance(pruned)
+    mine, whole = (_Stream(model, dense.encoder, dense.calls) for model in (pruned, dense.model))
+    for layer in range(dense.encoder.layers):
+        wanted = [whole.run(layer, number) for number in range(len(whole.hidden))]
         for part, place in enumerate(mine.places[layer]):
-            columns_N = expand(kept[place.group][layer].bool(), place)
-            moments = _Moments(int(columns_N.sum()), linear_of(pruned, place))
-            for number in range(len(batches)):
-                seen = mine.run(layer, others[number], number)
-                target_BTH = wanted[number][0][part] - seen.residuals[part]
-                needed_BT = needed[place][number]
-                moments.add(seen.read[part][needed_BT][:, columns_N], target_BTH[needed_BT])
-            guard.offer(
-                linear_of(pruned, place), columns_N, moments.solve(linear_of(pruned, place), columns_N)
-            )
-        whole.hidden = [output for _, output in wanted]
-        mine.hidden = [mine.run(layer, others[number], number).output for number in range(len(batches))]
-    return before, guard.best
+            linear, columns_N = linear_of(pruned, place), expand(kept[place.group][layer].bool(), place)
+            moments = _Moments(int(columns_N.sum()), linear)
+            for number, (streams, _, plain_sum) in enumerate(wanted):
+                needed_BT = dense.needed[place][number]
+                read_BTN, residual_BTH = mine.before(layer, number, part, plain_sum)
+                target_BTH = streams[part] - residual_BTH
+                moments.add(read_BTN[needed_BT][:, columns_N], target_BTH[needed_BT])
+            best = _offer(dense, pruned, linear, columns_N, moments.solve(linear, columns_N), best)
+        whole.hidden = [output for _, output, _ in wanted]
+        mine.hidden = [mine.run(layer, number)[1] for number in range(len(mine.hidden))]
+    return before, best
+
+
+def _offer(
+    dense: Dense, pruned: nn.Module, linear: nn.Linear, columns_N: Tensor, fitted_HK1: Tensor, best: float
+) -> float:
+    """Give a linear new weights and keep them if predictions come closer; return how close they are then."""
+    old = {name: parameter.clone() for name, parameter in linear.named_parameters()}
+    linear.weight[:, columns_N] = fitted_HK1[:, : int(columns_N.sum())].to(linear.weight.dtype)
+    if linear.bias is not None:
+        linear.bias.copy_(fitted_HK1[:, -1])
+    distance = dense.distance(pruned)
+    if distance < best:
+        return distance
+    for name, parameter in linear.named_parameters():
+        parameter.copy_(old[name])
+    return best
+
+
+class _Enough(Exception):
+    """Ends a layer's forward pass."""
+
+
+class _Stream:
+    """One model on its way through the layers.
+
+    Args:
+        model: The model.
+        encoder: Its table and sizes.
+        calls: How its layers are called.
+
+    Attributes:
+        places: The sublayers of each layer: attention, then feed-forward.
+        hidden: By batch: what the current layer reads, [B, T, H].
+    """
+
+    def __init__(self, model: nn.Module, encoder: Encoder, calls: Calls) -> None:
+        self.model, self.encoder, self.calls = model, encoder, calls
+        self.layers = layers_of(model, encoder)
+        every = sublayers(encoder)
+        self.places = [[place for place in every if place.layer == layer] for layer in range(encoder.layers)]
+        self.hidden = list(calls.first)
+
+    def run(self, layer: int, number: int) -> tuple[tuple[Tensor, Tensor], Tensor, bool]:
+        """Run one layer on one batch.
+
+        Returns:
+            The residual stream [B, T, H] after attention and after feed-forward, before any norm; what the layer
+            writes; whether that is the plain sum, which no norm follows.
+        """
+        hidden = self.hidden[number]
+        with watched(self._watch(layer)) as seen:
+            output = run_layer(self.layers[layer], hidden, self.calls.others[layer][number])
+        (_, wrote_a), (_, wrote_f), (entered, _) = (calls[-1] for calls in seen)
+        attended = hidden + wrote_a
+        plain_sum = torch.allclose(output, attended + wrote_f, atol=CLOSE, rtol=CLOSE)
+        between = (
+            attended if plain_sum else entered
+        )  # with norms after the sums, the FFN reads its own residual
+        return (attended, between + wrote_f), output, plain_sum
+
+    def before(self, layer: int, number: int, part: int, plain_sum: bool) -> tuple[Tensor, Tensor]:
+        """Return what a sublayer's output linear reads [B, T, N], and the residual that its output joins."""
+        hidden, linears = self.hidden[number], self._watch(layer)
+
+        def stop(_module: nn.Module, _inputs: Any, _output: Any) -> None:
+            raise _Enough
+
+        with watched(linears) as seen:
+            handle = linears[part].register_forward_hook(stop)
+            try:
+                run_layer(self.layers[layer], hidden, self.calls.others[layer][number])
+            except _Enough:
+                pass
+            finally:
+                handle.remove()
+        read: Tensor = seen[part][-1][0]
+        if part == 0:
+            return read, hidden
+        return read, hidden + seen[0][-1][1] if plain_sum else seen[2][-1][0]
+
+    def _watch(self, layer: int) -> list[nn.Module]:
+        """Return the output linears of attention and feed-forward, and the linear that the latter enters by."""
+        base = self.model.base_model
+        assert isinstance(base, nn.Module)
+        entry = base.get_submodule(self.encoder.module(layer, self.encoder.family.ffn.inputs[0]))
+        return [*(linear_of(self.model, place) for place in self.places[layer]), entry]
 
 
 class _Moments:
@@ -194,13 +243,6 @@ class _Guard:
         ]
         distance = float(torch.stack(each).mean())
         return max(distance, 0.0) if math.isfinite(distance) else math.inf
-
-
-def _stream(model: nn.Module, encoder: Encoder, calls: Calls) -> _Stream:
-    places = [
-        [place for place in sublayers(encoder) if place.layer == layer] for layer in range(encoder.layers)
-    ]
-    return _Stream(model, encoder, layers_of(model, encoder), places, list(calls.first))
 
 
 def _needed_tokens(dense: nn.Module, encoder: Encoder, batches: Sequence[Batch]) -> dict[Touch, list[Tensor]]:

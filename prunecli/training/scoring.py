@@ -2,17 +2,17 @@
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from prunecli.calibration.reconstruction import reconstruct
+from prunecli.calibration.reconstruction import Dense, reconstruct
 from prunecli.calibration.sublayers import Batch
 from prunecli.masks import MaskSet
 from prunecli.masks.gates import put_gates, set_masks
-from prunecli.masks.units import mask_shape
 from prunecli.methods import one_shot
 from prunecli.methods.base import Calibrated, ScoreMethod
 from prunecli.training.distillation import LABELS
@@ -22,6 +22,58 @@ from prunecli.training.target import Target
 log = logging.getLogger(__name__)
 
 HELD_OUT = 8  # one batch in so many decides whether a refit helps
+
+
+class Pruner:
+    """A session's model with gates, its dense twin, and the examples that both are looked at with.
+
+    Args:
+        session: Model and data; the model gets gates, which stay.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.model, self.encoder = session.loaded.model, session.loaded.encoder
+        self.dense = copy.deepcopy(self.model)
+        self.values = put_gates(self.model, self.encoder, session.config.groups)
+        self.draw(session)
+
+    def draw(self, session: Session) -> None:
+        """Draw the examples that a session's seed says."""
+        self.session = session
+        self.batches, self.labels = calibration_examples(session)
+        self.reference = (
+            None if session.config.keep_weights else Dense(self.dense, self.encoder, *_split(self.batches))
+        )
+
+    def score(self, method: ScoreMethod) -> dict[str, Tensor]:
+        """Return the scores [layers, units] of what the model has now, by group."""
+        kept = {group: (value != 0).float() for group, value in self.values.items()}
+        seen = Calibrated(self.model, self.encoder, self.batches, self.labels, kept, self.session.config.seed)
+        return method.score(seen)
+
+    def cut_to(
+        self, scores: Mapping[str, Tensor], target: Target, share: float
+    ) -> tuple[float, float] | None:
+        """Let the gates stand at the best masks for a share of the dense price, and refit what stays.
+
+        Returns:
+            Divergence from the dense model on held-out examples before and after the refit.
+        """
+        kept = target.masks(scores, share)
+        set_masks(self.values, kept)
+        return None if self.reference is None else reconstruct(self.reference, self.model, kept)
+
+    def restore(self) -> None:
+        """Open all gates, and take back every refit."""
+        set_masks(self.values, {group: torch.ones_like(value) for group, value in self.values.items()})
+        with torch.no_grad():
+            for parameter, dense in zip(self.model.parameters(), self.dense.parameters(), strict=True):
+                parameter.copy_(dense)
+
+    def mask_set(self, scores: Mapping[str, Tensor]) -> MaskSet:
+        """Return the masks that the gates stand at."""
+        masks = {group: value.float().cpu().numpy() for group, value in self.values.items()}
+        return MaskSet(masks, {group: score_LU.float().cpu().numpy() for group, score_LU in scores.items()})
 
 
 def prune_by_scores(session: Session, method: ScoreMethod, target: Target) -> Learned:
@@ -34,38 +86,26 @@ def prune_by_scores(session: Session, method: ScoreMethod, target: Target) -> Le
         method: How units are scored.
         target: The budget.
     """
-    config, model, encoder = session.config, session.loaded.model, session.loaded.encoder
-    learned = Learned()
-    dense = copy.deepcopy(model)
-    examples = calibration_examples(session)
-    values = put_gates(model, encoder, config.groups)
-    kept = {group: value.clone() for group, value in values.items()}
+    learned, pruner = Learned(), Pruner(session)
     for number in range(1, method.rounds + 1):
-        session.progress("scoring", number - 1, method.rounds)
-        scores = method.score(Calibrated(model, encoder, *examples, kept, config.seed))
-        kept = target.masks(scores, target.share ** (number / method.rounds))
-        set_masks(values, kept)
-        if not config.keep_weights:
-            session.progress("refitting", number - 1, method.rounds)
-            learned.refit = reconstruct(dense, model, encoder, kept, *_split(examples[0]))
+        session.progress("scoring and refitting", number - 1, method.rounds)
+        scores = pruner.score(method)
+        learned.refit = pruner.cut_to(scores, target, target.share ** (number / method.rounds))
+        if learned.refit is not None:
             log.info(
                 "refit: divergence from the dense model %.4g -> %.4g on held-out examples", *learned.refit
             )
-    learned.masks = MaskSet(
-        {group: mask_LU.float().cpu().numpy() for group, mask_LU in kept.items()},
-        {group: score_LU.float().cpu().numpy() for group, score_LU in scores.items()},
-    )
-    learned.masked = session.evaluate(model)
+    learned.masks = pruner.mask_set(scores)
+    learned.masked = session.evaluate(session.loaded.model)
     return learned
 
 
 def unit_worth(session: Session, target: Target) -> dict[str, Tensor]:
     """Return what one-shot scores say that a unit is worth by its price, [layers, units] a group."""
-    model, encoder, groups = session.loaded.model, session.loaded.encoder, session.config.groups
-    ones = {group: torch.ones(mask_shape(encoder, group)) for group in groups}
-    scores = one_shot.score(
-        Calibrated(model, encoder, *calibration_examples(session), ones, session.config.seed)
-    )
+    model = copy.deepcopy(session.loaded.model)  # it gets gates
+    asked = replace(session.config, keep_weights=True)
+    apart = replace(session, config=asked, loaded=replace(session.loaded, model=model))
+    scores = Pruner(apart).score(one_shot.METHOD)
     return {group: score_LU / target.unit_prices(group, score_LU) for group, score_LU in scores.items()}
 
 

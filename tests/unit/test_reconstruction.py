@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from prunecli.calibration.divergence import divergence
-from prunecli.calibration.reconstruction import reconstruct
+from prunecli.calibration.reconstruction import Dense, reconstruct
 from prunecli.errors import UnsupportedModelError
 from prunecli.masks.gates import put_gates, set_masks
 from tests import tiny
@@ -36,7 +36,7 @@ def test_predictions_come_closer(model_type: str, seed: int) -> None:
     dense, model, encoder, kept, batches = pruned(model_type, seed)
     with torch.no_grad():
         at_first = distance(dense, model, batches[12:])
-        before, after = reconstruct(dense, model, encoder, kept, batches[:12], batches[12:])
+        before, after = reconstruct(Dense(dense, encoder, batches[:12], batches[12:]), model, kept)
         assert before == pytest.approx(at_first, rel=1e-5)
         assert after == pytest.approx(distance(dense, model, batches[12:]), rel=1e-5)
     assert after <= before
@@ -49,26 +49,24 @@ def test_the_last_stream_is_matched_where_enough_columns_stay(model_type: str) -
     dense, model, encoder, kept, _ = pruned(model_type, 0)
     few = [tiny.tiny_inputs(model, 1, 4)]
     with torch.no_grad():
-        before, after = reconstruct(dense, model, encoder, kept, few, few)
+        before, after = reconstruct(Dense(dense, encoder, few, few), model, kept)
     assert after < 0.1 * before
 
 
 def test_a_refit_that_does_not_help_is_taken_back() -> None:
-    dense, model, encoder, kept, batches = pruned("bert", 0)
-    other = [tiny.tiny_inputs(model, 8, 12, 99)]
-    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with torch.no_grad():
-        _, after = reconstruct(
-            dense, dense, encoder, {g: torch.ones_like(k) for g, k in kept.items()}, batches, other
-        )
+    dense, _model, encoder, kept, batches = pruned("bert", 0)
+    everything = {group: torch.ones_like(mask) for group, mask in kept.items()}
+    same = tiny.tiny_model("bert")
+    weights = {name: tensor.clone() for name, tensor in same.state_dict().items()}
+    _, after = reconstruct(Dense(dense, encoder, batches[:2], batches[2:3]), same, everything)
     assert after == 0.0
-    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in same.state_dict().items())
 
 
 def test_columns_that_went_keep_their_weights() -> None:
     dense, model, encoder, kept, batches = pruned("bert", 0)
     with torch.no_grad():
-        reconstruct(dense, model, encoder, kept, batches[:12], batches[12:])
+        reconstruct(Dense(dense, encoder, batches[:12], batches[12:]), model, kept)
     for layer in range(encoder.layers):
         gone = kept["ffn_int"][layer] == 0
         old = dense.bert.encoder.layer[layer].output.dense.weight
@@ -76,6 +74,6 @@ def test_columns_that_went_keep_their_weights() -> None:
 
 
 def test_layers_that_share_weights_are_refused() -> None:
-    dense, model, encoder, kept, batches = pruned("albert", 0)
+    dense, _, encoder, _, batches = pruned("albert", 0)
     with pytest.raises(UnsupportedModelError, match=r"no plain chain"):
-        reconstruct(dense, model, encoder, kept, batches[:1], batches[1:2])
+        Dense(dense, encoder, batches[:1], batches[1:2])

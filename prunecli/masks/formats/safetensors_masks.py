@@ -45,4 +45,6 @@ def write(masks: MaskSet, folder: Path) -> None:
     plain = {name: np.ascontiguousarray(tensor, dtype="<f4") for name, tensor in sorted(tensors.items())}
     declared = [Declared(name, "F32", tensor.shape) for name, tensor in plain.items()]
     with (folder / FILE).open("wb") as file:
-        file.writelines(serialize(declared, (tensor.tobytes() for tensor in plain.values()), masks.provenance))
+        file.writelines(
+            serialize(declared, (tensor.tobytes() for tensor in plain.values()), masks.provenance)
+        )

@@ -1,0 +1,49 @@
+"""Methods side by side: a table, a picture, and numbers that agree with a run of their own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import prunecli
+from prunecli.errors import InputError, TargetExistsError, UnsupportedModelError
+from tests import tiny
+
+FAST: dict[str, Any] = {"device": "cpu", "max_length": 32, "calibration_rows": 64, "batch_size": 16}
+
+
+def test_points_are_what_runs_of_their_own_give(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"methods": ["one-shot", "random"], "targets": [0.5, 0.2], "seeds": 2}
+    result = prunecli.compare("demo", "demo", out=tmp_path / "page", **asked, **FAST)
+    assert [(point.method, point.asked) for point in result.points] == [
+        ("one-shot", 0.5), ("one-shot", 0.2), ("random", 0.5), ("random", 0.2),
+    ]  # fmt: skip
+    assert all(len(point.values) == 2 and point.reached <= point.asked for point in result.points)
+    run = prunecli.train_masks(
+        "demo", "demo", out=tmp_path / "run", method="one-shot", target_flops=0.2, seed=1, **FAST
+    )
+    assert run.masked["accuracy"] == result.points[1].values[1]  # type: ignore[union-attr]
+    assert result.points[0].mean > result.points[3].mean
+
+
+def test_the_page_stands_alone_and_shows_every_number(tmp_path: Path) -> None:
+    result = prunecli.compare(
+        "demo", "demo", out=tmp_path / "page", methods=["magnitude"], targets=[0.3], **FAST
+    )
+    page = (tmp_path / "page" / "compare.html").read_text()
+    stored = json.loads((tmp_path / "page" / "compare.json").read_text())["result"]
+    assert f"{result.points[0].mean:.4f}" in page and "magnitude" in page
+    assert "<script" not in page and "http://" not in page and "https://" not in page
+    assert stored["points"][0]["neurons"] == result.points[0].neurons
+    with pytest.raises(TargetExistsError):
+        prunecli.compare("demo", "demo", out=tmp_path / "page", **FAST)
+
+
+def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"hard-concrete trains"):
+        prunecli.compare("demo", "demo", out=tmp_path / "page", methods=["hard-concrete"], **FAST)
+    bare = tiny.save_tiny(tmp_path / "bare", "bert", head="Model")
+    with pytest.raises(UnsupportedModelError, match=r"has no head"):
+        prunecli.compare(str(bare), "demo", out=tmp_path / "page", **FAST)
+    assert not (tmp_path / "page").exists()
