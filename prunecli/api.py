@@ -26,14 +26,25 @@ if TYPE_CHECKING:
 Folder = str | PathLike[str]
 
 
-def train_masks(model: Folder, task: str, **options: Any) -> "TrainMasksResult | TrainMasksPlan":
-    """Learn masks, or plan it with `dry_run`; `options` are the fields of `TrainMasksConfig`."""
+def train_masks(
+    model: Folder, task: str, **options: Any
+) -> "TrainMasksResult | TrainMasksPlan | CompareResult":
+    """Learn masks, plan it with `dry_run`, or do it for several targets with `sweep`.
+
+    `options` are the fields of `TrainMasksConfig`.
+    """
+    from prunecli.operations import compare as several
     from prunecli.operations import train_masks as operation
 
     config = TrainMasksConfig.of({"model": str(model), "task": task, **options})
-    return (
-        operation.plan(config) if config.dry_run else operation.run(config, lambda label, done, total: None)
-    )
+    if config.dry_run:
+        return operation.plan(config)
+    run = several.sweep if config.sweep else operation.run
+    return run(config, _quiet)
+
+
+def _quiet(label: str, done: int, total: int) -> None:
+    """Tell nobody how far the work is."""
 
 
 def compare(model: Folder, task: str, **options: Any) -> "CompareResult":
@@ -41,7 +52,7 @@ def compare(model: Folder, task: str, **options: Any) -> "CompareResult":
     from prunecli.operations import compare as operation
 
     config = CompareConfig.of({"model": str(model), "task": task, **options})
-    return operation.run(config, lambda label, done, total: None)
+    return operation.run(config, _quiet)
 
 
 def apply_masks(source: Folder, **options: Any) -> "ApplyMasksResult":

@@ -3,6 +3,7 @@
 A default, a range or a help text stands here and nowhere else.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,26 @@ MaskConvention = Annotated[
 
 Group = Literal["head", "ffn_int", "ffn_out", "ffn_in", "all"]
 GROUPS = ("head", "ffn_int", "ffn_out", "ffn_in")
+
+
+def read_shares(text: str, option: str) -> list[float]:
+    """Read shares of a dense price as `0.5,0.3`, and return them falling.
+
+    Raises:
+        InputError: One of them is no number between 0.01 and 1.
+    """
+    shares = []
+    for word in text.split(","):
+        try:
+            share = float(word)
+        except ValueError:
+            share = math.nan
+        if not 0.01 <= share <= 1:
+            raise InputError(
+                f"{option} {text!r}: {word!r} is no share between 0.01 and 1", f"write {option} 0.5,0.3"
+            )
+        shares.append(share)
+    return sorted(set(shares), reverse=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +110,12 @@ class TrainMasksConfig(VerbConfig):
     target_params: Annotated[
         float | None,
         Opt("Share of the parameters of the encoder's layers to keep.", BUDGET, minimum=0.01, maximum=1),
+    ] = None
+    sweep: Annotated[
+        str | None,
+        Opt(
+            "Shares of the encoder's FLOPs to keep, as A,B: a run folder for each, from one scoring.", BUDGET
+        ),
     ] = None
     round_to: Annotated[
         int, Opt("Keep each layer's width a multiple of N, or nothing of it.", BUDGET, minimum=1)
@@ -184,12 +211,18 @@ class TrainMasksConfig(VerbConfig):
     @property
     def under_target(self) -> bool:
         """Say whether a budget was asked for."""
-        return self.target_flops is not None or self.target_params is not None
+        return (self.target_flops, self.target_params, self.sweep) != (None, None, None)
 
     @property
     def method_name(self) -> str:
         """Return the method, or the usual one."""
-        return self.method or ("hard-concrete" if self.under_target else "gumbel-sigmoid")
+        usual = "one-shot" if self.sweep else "hard-concrete" if self.under_target else "gumbel-sigmoid"
+        return self.method or usual
+
+    @property
+    def shares(self) -> list[float]:
+        """Return the targets of a sweep, falling."""
+        return read_shares(self.sweep or "", "--sweep")
 
     @property
     def gates_lr(self) -> float:
@@ -199,7 +232,9 @@ class TrainMasksConfig(VerbConfig):
     @property
     def scored_rows(self) -> int:
         """Return how many rows units are scored with: small models need to be fitted with care."""
-        target = min(self.target_flops or 1.0, self.target_params or 1.0)
+        target = min(
+            self.target_flops or 1.0, self.target_params or 1.0, *(self.shares if self.sweep else ())
+        )
         return self.calibration_rows or (2048 if target <= 0.3 else 512)
 
     @property
@@ -227,14 +262,12 @@ class CompareConfig(VerbConfig):
     max_length: Annotated[int | None, Opt("Tokens an example is cut to, as for train-masks.", minimum=8)] = (
         None
     )
-    methods: Annotated[
-        tuple[str, ...],
-        Opt("Methods without training to compare; repeat it. all, or nothing: every one there is.", BUDGET),
-    ] = ()
-    targets: Annotated[
-        tuple[float, ...],
-        Opt("Shares of the encoder's FLOPs to keep; repeat it.", BUDGET, minimum=0.01, maximum=1),
-    ] = (0.9, 0.7, 0.5, 0.4, 0.3, 0.2, 0.1)
+    methods: Annotated[str, Opt("Methods without training, as A,B; all is every one there is.", BUDGET)] = (
+        "all"
+    )
+    targets: Annotated[str, Opt("Shares of the encoder's FLOPs to keep, as A,B.", BUDGET)] = (
+        "0.9,0.7,0.5,0.4,0.3,0.2,0.1"
+    )
     seeds: Annotated[
         int, Opt("Draws of calibration rows; results are means over them.", BUDGET, minimum=1)
     ] = 1
@@ -259,9 +292,8 @@ class CompareConfig(VerbConfig):
         more = ("keep_weights", "round_to", "batch_size", "device")
         words = {name: getattr(self, name) for name in (*shared, *more)}
         rows = self.calibration_rows or 2048
-        return TrainMasksConfig(
-            **words, target_flops=max(self.targets), calibration_rows=rows, method="one-shot"
-        )
+        asked = {"sweep": self.targets, "calibration_rows": rows, "out": self.out_folder}
+        return TrainMasksConfig.of({**words, **asked, "overwrite": self.overwrite})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,10 @@ HEADLESS = {
     "jina_embeddings_v3": ("ForMultipleChoice",),
     "nomic_bert": ("ForMultipleChoice", QUESTIONS),
 }
+OTHER_HEADS = ("ForTokenClassification", "ForMultipleChoice", "ForMaskedLM", "Model")
+OTHER_MODELS = [
+    (name, head) for name in MODEL_TYPES for head in OTHER_HEADS if head not in HEADLESS.get(name, ())
+]
 MODELS = [(name, head) for name in MODEL_TYPES for head in HEADS if head not in HEADLESS.get(name, ())]
 
 LAYERS, ATTENTION_HEADS, HIDDEN, INTERMEDIATE, VOCABULARY, TOKENS, LABELS = 3, 4, 32, 48, 100, 64, 3
@@ -228,6 +232,8 @@ def tiny_inputs(
     ids_BT = torch.randint(5, VOCABULARY, (examples, tokens), generator=generator)
     mask_BT = torch.ones_like(ids_BT)
     ids_BT[-1, -3:], mask_BT[-1, -3:] = model.config.pad_token_id, 0
+    if type(model).__name__.endswith("ForMultipleChoice"):  # as many questions, with one choice each
+        return {"input_ids": ids_BT[:, None], "attention_mask": mask_BT[:, None]}
     return {"input_ids": ids_BT, "attention_mask": mask_BT}
 
 
@@ -235,7 +241,6 @@ def tiny_inputs(
 def outputs(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Tensor:
     """Return all floating outputs of a model as one flat tensor; padded positions do not count."""
     found = model(**inputs)
-    per_token = ("start_logits", "end_logits", "last_hidden_state")
-    kept = inputs["attention_mask"].bool()
-    parts = [value[kept] if name in per_token else value for name, value in found.items()]
+    kept = inputs["attention_mask"].bool()  # [B, T]; what has these dimensions is said of tokens
+    parts = [value[kept] if value.shape[:2] == kept.shape else value for value in found.values()]
     return torch.cat([part.flatten() for part in parts])

@@ -1,9 +1,14 @@
 """`prunecli compare`."""
 
+from typing import TYPE_CHECKING
+
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import CompareConfig
 from prunecli.errors import ExitCode
+
+if TYPE_CHECKING:
+    from prunecli.operations.compare import CompareResult
 
 
 def _run(config: CompareConfig, out: Output) -> ExitCode:
@@ -12,16 +17,22 @@ def _run(config: CompareConfig, out: Output) -> ExitCode:
 
     with out.progress() as progress:
         result = compare.run(config, progress)
+    show(result, config.verb, out)
+    return ExitCode.DONE
+
+
+def show(result: "CompareResult", verb: str, out: Output) -> None:
+    """Print a comparison: a row a target, a column a method."""
     names = list(dict.fromkeys(point.method for point in result.points))
-    rows = []
+    rows = [["100%", *(f"{result.dense:.4f}" for _ in names)]]
+    spread = " \N{PLUS-MINUS SIGN} {:.4f}" if result.seeds > 1 else ""
     for asked in sorted({point.asked for point in result.points}, reverse=True):
         each = {point.method: point for point in result.points if point.asked == asked}
-        spread = " ± {:.4f}" if config.seeds > 1 else ""
-        rows.append([f"{asked:.0%}", *(f"{each[n].mean:.4f}{spread.format(each[n].spread)}" for n in names)])
-    out.table([f"FLOPs kept (dense: {result.metric} {result.dense:.4f})", *names], rows)
-    out.result(result, quiet=result.out, verb=config.verb)
-    out.line(f"The page with the picture: {result.out}/{compare.PAGE}")
-    return ExitCode.DONE
+        cells = (f"{each[name].mean:.4f}{spread.format(each[name].spread)}" for name in names)
+        rows.append([f"{asked:.0%}", *cells])
+    out.table([f"{result.metric} at FLOPs kept", *names], rows)
+    out.result(result, quiet=result.out, verb=verb)
+    out.line(f"The page with the picture: {result.out}/compare.html")
 
 
 VERB = Verb(
@@ -30,6 +41,6 @@ VERB = Verb(
     "Try every method without training at every target, on one page.",
     (
         "prunecli compare demo demo",
-        "prunecli compare ./my-model sst2 --methods one-shot --methods fisher --targets 0.5 --targets 0.3 --seeds 3",
+        "prunecli compare ./my-model sst2 --methods one-shot,fisher --targets 0.5,0.3 --seeds 3",
     ),
 )

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from prunecli.cli.compare import show
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import TrainMasksConfig
@@ -18,6 +19,8 @@ def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
         out.table(["", "plan"], [[name, str(value)] for name, value in plain(asdict(plan)).items()])
         out.result(plan, quiet=str(plan.out), verb=config.verb)
         return ExitCode.DONE
+    if config.sweep:
+        return _sweep(config, out)
     with out.progress() as progress:
         result = train_masks.run(config, progress)
     metric = result.metric
@@ -47,6 +50,16 @@ def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
     return ExitCode.DONE
 
 
+def _sweep(config: TrainMasksConfig, out: Output) -> ExitCode:
+    from prunecli.operations import compare
+
+    with out.progress() as progress:
+        result = compare.sweep(config, progress)
+    show(result, config.verb, out)
+    out.line(f"Next: prunecli apply-masks {result.out}/{config.shares[-1]:g} --out ...")
+    return ExitCode.DONE
+
+
 VERB = Verb(
     TrainMasksConfig,
     _run,
@@ -54,6 +67,7 @@ VERB = Verb(
     (
         "prunecli train-masks demo demo --num-epochs 2",
         "prunecli train-masks ./my-model sst2 --method one-shot --target-flops 0.3",
+        "prunecli train-masks ./my-model sst2 --sweep 0.7,0.5,0.3",
         "prunecli train-masks bert-base-uncased qqp",
         "prunecli train-masks ./my-model sst2 --data-dir data/sst2 --learn-masks head --learn-masks ffn_int",
         "prunecli train-masks ./my-model rows.csv --text-columns title,body --label-column topic",

@@ -1,32 +1,28 @@
 """`compare`: every method without training, at every target, on one page."""
 
 import json
-import logging
 import resource
 import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from prunecli import methods
-from prunecli.checkpoints.atomic import check_source, check_target, staged_folder
-from prunecli.checkpoints.folder import read_checkpoint
-from prunecli.checkpoints.source import find_model
-from prunecli.config import CompareConfig
-from prunecli.errors import InputError, UnsupportedModelError
+from prunecli.checkpoints.atomic import check_target, staged_folder
+from prunecli.config import CompareConfig, TrainMasksConfig
+from prunecli.errors import InputError
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.mask_set import MaskSet
 from prunecli.methods.base import ScoreMethod
+from prunecli.operations.train_masks import fill_run, read_inputs
 from prunecli.reports import compare_page, run_record
-from prunecli.tasks import load_task
 from prunecli.training.arguments import check_options
 from prunecli.training.callbacks import Progress
-from prunecli.training.head import fit_labels
+from prunecli.training.outcome import outcome
 from prunecli.training.scoring import Pruner
-from prunecli.training.session import Session, open_session
+from prunecli.training.session import Learned, Session, open_session
 from prunecli.training.target import target_of
-
-log = logging.getLogger(__name__)
 
 PAGE, TABLE = "compare.html", "compare.json"
 
@@ -117,90 +113,122 @@ def run(config: CompareConfig, progress: Progress) -> CompareResult:
     Raises:
         PruneError: The model, data or output folder cannot be used; nothing was written.
     """
-    check_target(config.out_folder, config.overwrite)
     chosen = _methods(config)
-    session = _session(config, progress)
-    metric = session.task.metrics[0]
-    dense = session.evaluate(session.loaded.model)[metric]
-    trials = list(_trials(config, session, chosen))
-    result = CompareResult(
-        out=str(config.out_folder),
-        model=config.model,
-        task=session.task.name,
-        metric=metric,
-        dense=dense,
-        tokens=session.features.mean_length,
-        flops=encoder_flops(session.loaded.encoder, MaskSet({}), session.features.mean_length),
-        rows=session.config.scored_rows,
-        seeds=config.seeds,
-        points=[
-            _point(trials, name, share) for name in chosen for share in sorted(config.targets, reverse=True)
-        ],
-        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    )
-    record = run_record.record(config, result)
+    training = config.training()
+    session = _session(training, progress)
+    dense = session.evaluate(session.loaded.model)
     with staged_folder(config.out_folder, config.overwrite) as folder:
-        (folder / TABLE).write_text(json.dumps(record, indent=2), encoding="utf-8")
-        (folder / PAGE).write_text(compare_page.render(record), encoding="utf-8")
+        trials = [trial for trial, _ in _trials(session, chosen, config.seeds)]
+        result = _result(session, trials, dense, config.seeds)
+        _write(folder, config, result)
     return result
+
+
+def sweep(config: TrainMasksConfig, progress: Progress) -> CompareResult:
+    """Write a run folder for each of several targets, from one scoring, and the page that compares them.
+
+    Raises:
+        PruneError: The model, data or output folder cannot be used; nothing was written.
+    """
+    method = methods.get(config.method_name)
+    check_options(config, method)
+    assert isinstance(method, ScoreMethod)
+    session = _session(config, progress)
+    target = target_of(config, session.loaded.encoder, session.features.mean_length)
+    assert target is not None
+    dense = session.evaluate(session.loaded.model)
+    trials = []
+    with staged_folder(config.out_folder, config.overwrite) as folder:
+        for trial, learned in _trials(session, {config.method_name: method}, 1):
+            out = config.out_folder / f"{trial.asked:g}"
+            words = {"method": config.method_name, "calibration_rows": config.scored_rows}
+            asked = replace(config, sweep=None, target_flops=trial.asked, out=out, **words)
+            alone = replace(session, config=asked)
+            found = outcome(alone, learned, replace(target, share=trial.asked), dense)
+            (folder / out.name).mkdir()
+            fill_run(alone, folder / out.name, learned.masks, found)
+            trials.append(trial)
+        result = _result(session, trials, dense, 1)
+        _write(folder, config, result)
+    return result
+
+
+def _session(config: TrainMasksConfig, progress: Progress) -> Session:
+    check_target(config.out_folder, config.overwrite)
+    checkpoint, data = read_inputs(config)
+    return open_session(config, checkpoint, data, progress)
 
 
 def _methods(config: CompareConfig) -> dict[str, ScoreMethod]:
     """Return the methods to compare."""
     every = {name: method for name in methods.names() if isinstance(method := methods.get(name), ScoreMethod)}
-    if not config.methods or "all" in config.methods:
+    asked = config.methods.split(",")
+    if "all" in asked:
         return every
-    trained = [name for name in config.methods if methods.get(name) and name not in every]
+    trained = [name for name in asked if methods.get(name) and name not in every]
     if trained:
         raise InputError(
             f"--methods {trained[0]} trains, which compare does not",
             f"methods without training: {', '.join(every)}",
         )
-    return {name: every[name] for name in config.methods}
+    return {name: every[name] for name in asked}
 
 
-def _session(config: CompareConfig, progress: Progress) -> Session:
-    training = config.training()
-    check_options(training, methods.get(training.method_name))
-    checkpoint = read_checkpoint(find_model(config.model, config.task))
-    check_source(config.out_folder, checkpoint.path)
-    data = load_task(
-        config.task, config.data_dir, config.text_columns, config.label_column, None, 0, config.task_kind
-    )
-    session = open_session(training, checkpoint, fit_labels(data, checkpoint), progress)
-    if session.loaded.new:
-        raise UnsupportedModelError(
-            f"{config.model} has no head for task {data.task.name}: its predictions say nothing",
-            "take a checkpoint that was fine-tuned on the task",
-        )
-    return session
-
-
-def _trials(config: CompareConfig, session: Session, chosen: dict[str, ScoreMethod]) -> Iterator[_Trial]:
+def _trials(session: Session, chosen: dict[str, ScoreMethod], seeds: int) -> Iterator[tuple[_Trial, Learned]]:
     """Score once a method and seed, then try every target with these scores."""
-    total, done = config.seeds * len(chosen) * len(config.targets), 0
+    shares, metric = session.config.shares, session.task.metrics[0]
+    total, done = seeds * len(chosen) * len(shares), 0
     target = target_of(session.config, session.loaded.encoder, session.features.mean_length)
     assert target is not None
     pruner = Pruner(session)
-    for seed in range(config.seeds):
-        pruner.draw(replace(session, config=replace(session.config, seed=seed)))
+    for seed in range(seeds):
+        pruner.draw(replace(session, config=replace(session.config, seed=session.config.seed + seed)))
         for name, method in chosen.items():
             pruner.restore()
             started = time.perf_counter()
             scores = pruner.score(method)
             score_seconds = time.perf_counter() - started
-            for share in config.targets:
+            for share in shares:
                 session.progress(f"{name} at {share:g}", done, total)
                 pruner.restore()
                 started = time.perf_counter()
                 refit = pruner.cut_to(scores, target, share)
                 refit_seconds = time.perf_counter() - started
-                value = session.evaluate(session.loaded.model)[session.task.metrics[0]]
-                masks = pruner.mask_set(scores).masks
-                kept = {group: [int(row.sum()) for row in mask] for group, mask in masks.items()}
+                masked = session.evaluate(session.loaded.model)
+                masks = pruner.mask_set(scores)
+                kept = {group: [int(row.sum()) for row in mask] for group, mask in masks.masks.items()}
                 reached = target.prices.of(kept) / target.prices.dense
-                yield _Trial(name, share, reached, value, refit, kept, score_seconds, refit_seconds)
+                seconds = score_seconds + refit_seconds
+                learned = Learned(masks, masked, refit=refit, seconds=seconds)
+                yield (
+                    _Trial(name, share, reached, masked[metric], refit, kept, score_seconds, refit_seconds),
+                    learned,
+                )
                 done += 1
+
+
+def _result(session: Session, trials: list[_Trial], dense: dict[str, float], seeds: int) -> CompareResult:
+    config, tokens = session.config, session.features.mean_length
+    names = list(dict.fromkeys(trial.method for trial in trials))
+    return CompareResult(
+        out=str(config.out_folder),
+        model=config.model,
+        task=session.task.name,
+        metric=session.task.metrics[0],
+        dense=dense[session.task.metrics[0]],
+        tokens=tokens,
+        flops=encoder_flops(session.loaded.encoder, MaskSet({}), tokens),
+        rows=config.scored_rows,
+        seeds=seeds,
+        points=[_point(trials, name, share) for name in names for share in config.shares],
+        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
+
+
+def _write(folder: Path, config: CompareConfig | TrainMasksConfig, result: CompareResult) -> None:
+    record = run_record.record(config, result)
+    (folder / TABLE).write_text(json.dumps(record, indent=2), encoding="utf-8")
+    (folder / PAGE).write_text(compare_page.render(record), encoding="utf-8")
 
 
 def _point(trials: list[_Trial], method: str, share: float) -> Point:
@@ -215,8 +243,8 @@ def _point(trials: list[_Trial], method: str, share: float) -> Point:
         mean=statistics.fmean(values),
         spread=statistics.stdev(values) if len(values) > 1 else 0.0,
         divergence=statistics.fmean(refits) if refits else None,
-        heads=mine[0].kept["head"],
-        neurons=mine[0].kept["ffn_int"],
+        heads=mine[0].kept.get("head", []),
+        neurons=mine[0].kept.get("ffn_int", []),
         score_seconds=statistics.fmean(trial.score_seconds for trial in mine),
         refit_seconds=statistics.fmean(trial.refit_seconds for trial in mine),
     )

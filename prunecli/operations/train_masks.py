@@ -25,7 +25,7 @@ from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.units import mask_shape
-from prunecli.methods.base import Method, ScoreMethod
+from prunecli.methods.base import ScoreMethod
 from prunecli.models import pruned
 from prunecli.models.loading import Loaded, load_model
 from prunecli.models.pruned import encoder_of
@@ -57,7 +57,7 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
     check_run_target(config)
     method = methods.get(config.method_name)
     check_options(config, method)
-    checkpoint, data = _inputs(config)
+    checkpoint, data = read_inputs(config)
     encoder = encoder_of(checkpoint)
     if encoder.sharing:
         log.info(encoder.sharing)
@@ -92,11 +92,10 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
         return finished(config.out_folder)
     method = methods.get(config.method_name)
     check_options(config, method)
-    checkpoint, data = _inputs(config)
+    checkpoint, data = read_inputs(config)
     set_seed(config.seed)
     session = open_session(config, checkpoint, data, progress)
     loaded, target = session.loaded, target_of(config, session.loaded.encoder, session.features.mean_length)
-    _check_head(session, method)
     with work_folder(config) as (work, last):
         # Copies: accelerate takes a model that it has evaluated for prepared, and would train it without DDP.
         dense = None if loaded.new else session.evaluate(copy.deepcopy(loaded.model))
@@ -113,12 +112,18 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
         _check_outcome(config, loaded, learned.masks)
         result = outcome(session, learned, target, dense)
         if session.arguments.process_index == 0:
-            _write(session, work, learned.masks, result)
+            fill_run(session, work, learned.masks, result)
+            finish(work, config.out_folder)
         PartialState().wait_for_everyone()
     return result
 
 
-def _inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
+def read_inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
+    """Find checkpoint and data of a run, the task's labels in the order of the checkpoint's head.
+
+    Raises:
+        PruneError: One of them cannot be used.
+    """
     checkpoint = read_checkpoint(find_model(config.model, config.task))
     check_source(config.out_folder, checkpoint.path)
     if pruned.is_pruned(checkpoint.config):
@@ -141,15 +146,6 @@ def _inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
         config.task_kind,
     )
     return checkpoint, fit_labels(data, checkpoint)
-
-
-def _check_head(session: Session, method: Method) -> None:
-    """Refuse to judge units by a head that has learned nothing."""
-    if session.loaded.new and isinstance(method, ScoreMethod):
-        raise UnsupportedModelError(
-            f"{session.config.model} has no head for task {session.task.name}: its predictions say nothing",
-            "take a checkpoint that was fine-tuned on the task, or a method that trains",
-        )
 
 
 def _teacher(session: Session) -> nn.Module | None:
@@ -185,22 +181,27 @@ def _provenance(config: TrainMasksConfig) -> dict[str, str]:
     return {"format": "pt", "prunecli": __version__, **{name: str(value) for name, value in asked.items()}}
 
 
-def _write(session: Session, work: Path, masks: MaskSet, result: TrainMasksResult) -> None:
-    """Fill the work folder with the run's files and give it its name."""
-    config, checkpoint, loaded = session.config, session.checkpoint, session.loaded
-    formats.write(replace(masks, provenance=_provenance(config)), loaded.encoder, work)
+def fill_run(session: Session, folder: Path, masks: MaskSet, result: TrainMasksResult) -> None:
+    """Fill a folder with a run's files."""
+    config, checkpoint, loaded, model = (
+        session.config,
+        session.checkpoint,
+        session.loaded,
+        session.loaded.model,
+    )
+    formats.write(replace(masks, provenance=_provenance(config)), loaded.encoder, folder)
     stored = {entry.dtype for entry in checkpoint.tensors.values() if entry.dtype in FLOATS}
     if _weights_stood(config, result) and not loaded.new and len(stored) == 1:  # keep their type, exactly
-        nn.Module.to(loaded.model, TORCH_TYPES[stored.pop()])
-    loaded.model.save_pretrained(work / MODEL, state_dict=weights_only(loaded.model.state_dict()))
-    write_tokenizer(checkpoint, loaded.encoder, work / MODEL, session.max_length)
+        model = copy.deepcopy(model)
+        nn.Module.to(model, TORCH_TYPES[stored.pop()])
+    model.save_pretrained(folder / MODEL, state_dict=weights_only(model.state_dict()))
+    write_tokenizer(checkpoint, loaded.encoder, folder / MODEL, session.max_length)
     for path in (*checkpoint.carried_files, checkpoint.path / CARD):
         if path.is_file():
-            shutil.copyfile(path, work / MODEL / path.name)
+            shutil.copyfile(path, folder / MODEL / path.name)
     written = run_record.record(config, result)
-    (work / RECORD).write_text(json.dumps(written, indent=2), encoding="utf-8")
-    (work / REPORT).write_text(html.training_page(written), encoding="utf-8")
-    finish(work, config.out_folder)
+    (folder / RECORD).write_text(json.dumps(written, indent=2), encoding="utf-8")
+    (folder / REPORT).write_text(html.training_page(written), encoding="utf-8")
 
 
 def _weights_stood(config: TrainMasksConfig, result: TrainMasksResult) -> bool:

@@ -38,6 +38,11 @@ def check_options(config: TrainMasksConfig, method: Method) -> None:
         raise InputError(
             f"--method {config.method_name} needs to know how much shall stay", "add --target-flops 0.5, say"
         )
+    if config.sweep and (config.recovery_epochs or not isinstance(method, ScoreMethod)):
+        raise InputError(
+            "--sweep is for methods without training, and without --recovery-epochs",
+            "train each target of its own with --target-flops",
+        )
     if config.under_target and config.frozen_epochs:
         raise InputError(
             "--frozen-epochs and a target exclude each other",

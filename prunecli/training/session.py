@@ -7,9 +7,12 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedTokenizerBase, TrainingArguments
 
+from prunecli import methods
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.config import TrainMasksConfig
+from prunecli.errors import UnsupportedModelError
 from prunecli.masks import MaskSet
+from prunecli.methods.base import ScoreMethod
 from prunecli.models.loading import Loaded, load_model, load_tokenizer, longest_input
 from prunecli.tasks import Task, TaskData
 from prunecli.tasks.features import Features
@@ -108,6 +111,11 @@ def open_session(
             "%s has no head for task %s: %s start at random and will be trained",
             config.model, task.name, ", ".join(loaded.new),
         )  # fmt: skip
+    if loaded.new and isinstance(methods.get(config.method_name), ScoreMethod):
+        raise UnsupportedModelError(
+            f"{config.model} has no head for task {task.name}: its predictions say nothing of its units",
+            "take a checkpoint that was fine-tuned on the task, or a method that trains",
+        )
     if loaded.encoder.sharing:
         log.info(loaded.encoder.sharing)
     tokenizer = load_tokenizer(checkpoint)

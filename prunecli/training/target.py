@@ -58,9 +58,15 @@ def target_of(config: TrainMasksConfig, encoder: Encoder, tokens: int) -> Target
     Raises:
         InputError: Two targets were given, or groups that have no price of their own.
     """
-    if config.target_flops is not None and config.target_params is not None:
-        raise InputError("--target-flops and --target-params exclude each other", "drop one of them")
-    if not config.under_target:
+    asked = {
+        "--target-flops": config.target_flops,
+        "--target-params": config.target_params,
+        "--sweep": config.sweep,
+    }
+    given = [name for name, value in asked.items() if value is not None]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)} exclude each other", "keep one of them")
+    if not given:
         return None
     unpriced = [group for group in config.groups if group not in prices.GROUPS]
     if unpriced:
@@ -68,6 +74,6 @@ def target_of(config: TrainMasksConfig, encoder: Encoder, tokens: int) -> Target
             f"--learn-masks {unpriced[0]} cannot be learned under a target: what it costs depends on the others",
             f"learn {' and '.join(prices.GROUPS)}, or drop the target",
         )
-    everything = prices.parameters(encoder) if config.target_flops is None else prices.flops(encoder, tokens)
-    share = config.target_flops or config.target_params or 1.0
+    everything = prices.parameters(encoder) if config.target_params else prices.flops(encoder, tokens)
+    share = config.target_flops or config.target_params or config.shares[0]
     return Target(everything.only(config.groups), share, width_multiples(encoder, config.round_to))

@@ -55,6 +55,15 @@ def test_cut_equals_gated_in_float32(
     assert largest_difference(source, masks, "float32") < 1e-5
 
 
+@pytest.mark.parametrize(("model_type", "head"), tiny.OTHER_MODELS)
+def test_every_other_head_reads_the_same_encoder(
+    model_type: str, head: str, tiny_checkpoint: Callable[..., Path]
+) -> None:
+    source = tiny_checkpoint(model_type, head)
+    masks = tiny.random_masks(tiny.sizes(source), GROUPS, 1, real=True, empty=True)
+    assert largest_difference(source, masks, "float32") < 1e-5
+
+
 @pytest.mark.parametrize(("model_type", "head"), tiny.MODELS)
 @given(groups=SOME_GROUPS, seed=SEEDS)
 @settings(max_examples=2)

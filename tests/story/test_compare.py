@@ -14,7 +14,7 @@ FAST: dict[str, Any] = {"device": "cpu", "max_length": 32, "calibration_rows": 6
 
 
 def test_points_are_what_runs_of_their_own_give(tmp_path: Path) -> None:
-    asked: dict[str, Any] = {"methods": ["one-shot", "random"], "targets": [0.5, 0.2], "seeds": 2}
+    asked: dict[str, Any] = {"methods": "one-shot,random", "targets": "0.5,0.2", "seeds": 2}
     result = prunecli.compare("demo", "demo", out=tmp_path / "page", **asked, **FAST)
     assert [(point.method, point.asked) for point in result.points] == [
         ("one-shot", 0.5), ("one-shot", 0.2), ("random", 0.5), ("random", 0.2),
@@ -29,7 +29,7 @@ def test_points_are_what_runs_of_their_own_give(tmp_path: Path) -> None:
 
 def test_the_page_stands_alone_and_shows_every_number(tmp_path: Path) -> None:
     result = prunecli.compare(
-        "demo", "demo", out=tmp_path / "page", methods=["magnitude"], targets=[0.3], **FAST
+        "demo", "demo", out=tmp_path / "page", methods="magnitude", targets="0.3", **FAST
     )
     page = (tmp_path / "page" / "compare.html").read_text()
     stored = json.loads((tmp_path / "page" / "compare.json").read_text())["result"]
@@ -42,8 +42,44 @@ def test_the_page_stands_alone_and_shows_every_number(tmp_path: Path) -> None:
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"hard-concrete trains"):
-        prunecli.compare("demo", "demo", out=tmp_path / "page", methods=["hard-concrete"], **FAST)
+        prunecli.compare("demo", "demo", out=tmp_path / "page", methods="hard-concrete", **FAST)
     bare = tiny.save_tiny(tmp_path / "bare", "bert", head="Model")
     with pytest.raises(UnsupportedModelError, match=r"has no head"):
         prunecli.compare(str(bare), "demo", out=tmp_path / "page", **FAST)
     assert not (tmp_path / "page").exists()
+
+
+def test_a_sweep_writes_a_run_for_each_target(tmp_path: Path) -> None:
+    family = prunecli.train_masks("demo", "demo", out=tmp_path / "family", sweep="0.5,0.25", **FAST)
+    assert [point.asked for point in family.points] == [0.5, 0.25]  # type: ignore[union-attr]
+    assert {path.name for path in (tmp_path / "family").iterdir()} == {
+        "0.5",
+        "0.25",
+        "compare.html",
+        "compare.json",
+    }
+    alone = prunecli.train_masks(
+        "demo", "demo", out=tmp_path / "run", method="one-shot", target_flops=0.25, **FAST
+    )
+    masks = [
+        (folder / "masks.safetensors").read_bytes() for folder in (tmp_path / "family" / "0.25", alone.out)
+    ]  # type: ignore[union-attr]
+    assert masks[0] == masks[1]
+    cut = prunecli.apply_masks(tmp_path / "family" / "0.25", out=tmp_path / "cut")
+    assert prunecli.verify_automodel(cut.out, against=tmp_path / "family" / "0.25").passed
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"sweep": "0.5,2"}, "no share between"),
+        ({"sweep": "half"}, "no share between"),
+        ({"sweep": "0.5", "target_flops": 0.5}, "exclude each other"),
+        ({"sweep": "0.5", "recovery_epochs": 1}, "without --recovery-epochs"),
+        ({"sweep": "0.5", "method": "hard-concrete"}, "without training"),
+    ],
+)
+def test_a_sweep_that_makes_no_sense_is_refused(options: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        prunecli.train_masks("demo", "demo", out=tmp_path / "family", **options, **FAST)
+    assert not list(tmp_path.iterdir())
