@@ -141,8 +141,14 @@ def sweep(config: TrainMasksConfig, progress: Progress) -> CompareResult:
     with staged_folder(config.out_folder, config.overwrite) as folder:
         for trial, learned in _trials(session, {config.method_name: method}, 1):
             out = config.out_folder / f"{trial.asked:g}"
-            words = {"method": config.method_name, "calibration_rows": config.scored_rows}
-            asked = replace(config, sweep=None, target_flops=trial.asked, out=out, **words)
+            asked = replace(
+                config,
+                sweep=None,
+                target_flops=trial.asked,
+                out=out,
+                method=config.method_name,
+                calibration_rows=config.scored_rows,
+            )
             alone = replace(session, config=asked)
             found = outcome(alone, learned, replace(target, share=trial.asked), dense)
             (folder / out.name).mkdir()
