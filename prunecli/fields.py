@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, ge
 
 from prunecli.errors import InputError
 
-MODEL, MASKS, TRAINING, OUTPUT, DANGEROUS = "Model and data", "Masks", "Training", "Output", "Dangerous"
+MODEL, MASKS, VOCABULARY, TRAINING = "Model and data", "Masks", "Vocabulary", "Training"
+OUTPUT, DANGEROUS = "Output", "Dangerous"
 
 
 @dataclass(frozen=True, slots=True)
