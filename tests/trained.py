@@ -1,5 +1,6 @@
 """Tiny checkpoints whose tokenizers were trained on made-up texts: word pieces, byte-level BPE, unigrams."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,6 @@ def unigrams() -> PreTrainedTokenizerBase:
 
 def document(tokenizer: Tokenizer) -> dict[str, Any]:
     """Return what a tokenizer's `tokenizer.json` would hold."""
-    import json
-
     found: dict[str, Any] = json.loads(tokenizer.to_str())
     return found
 

@@ -13,11 +13,8 @@ from prunecli.encoders import Encoder
 log = logging.getLogger(__name__)
 
 TOKENIZER, SETTINGS = "tokenizer.json", "tokenizer_config.json"
-KEPT = (
-    TOKENIZER,
-    SETTINGS,
-    "special_tokens_map.json",
-)  # files that do not list every token, or are written anew
+# What a tokenizer with fewer tokens has: written anew, or without a list of tokens.
+REWRITTEN = (TOKENIZER, SETTINGS, "special_tokens_map.json")
 
 
 def write_tokenizer(
@@ -87,5 +84,5 @@ def file_names(checkpoint: Checkpoint, fewer: bool = False) -> list[str]:
     """
     names = {path.name for path in checkpoint.tokenizer_files}
     if fewer:
-        return sorted({TOKENIZER, SETTINGS, *names.intersection(KEPT)})
+        return sorted({TOKENIZER, SETTINGS, *names.intersection(REWRITTEN)})
     return sorted(names and {SETTINGS, *names})

@@ -21,7 +21,7 @@ def _run(config: ApplyMasksConfig, out: Output) -> ExitCode:
         ["parameters", *(f"{value:,}" for value in result.parameters), _share(result.parameters)],
         ["bytes of weights", *(f"{value:,}" for value in result.bytes), _share(result.bytes)],
     ]
-    if len(set(result.vocabulary)) > 1:
+    if result.vocabulary is not None:
         rows.insert(1, ["tokens", *(f"{value:,}" for value in result.vocabulary), _share(result.vocabulary)])
     out.table(["", "before", "after", "kept"], rows)
     out.line(

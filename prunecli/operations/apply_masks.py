@@ -54,7 +54,7 @@ class ApplyMasksResult:
         reason: Why not.
         heads: Heads that are left, by layer.
         neurons: Intermediate neurons that are left, by layer.
-        vocabulary: Tokens that the model knows, before and after.
+        vocabulary: Tokens that the model knows, before and after; None where all stay.
         tokens: Length at which FLOPs are counted.
         flops: Encoder FLOPs of one example, before and after.
         parameters: Parameters of the checkpoint, before and after.
@@ -69,7 +69,7 @@ class ApplyMasksResult:
     reason: str
     heads: list[int]
     neurons: list[int]
-    vocabulary: tuple[int, int]
+    vocabulary: tuple[int, int] | None
     tokens: int
     flops: tuple[int, int]
     parameters: tuple[int, int]
@@ -164,7 +164,6 @@ def _result(
         *around.names,
         *([] if native else [pruned.FILE]),
     ]
-    rows = rows_of(checkpoint)
     return ApplyMasksResult(
         out=config.out,
         source=checkpoint.path,
@@ -172,7 +171,7 @@ def _result(
         reason="" if native else plan.native_reason or "--native never asked for it",
         heads=[layer.heads for layer in layers],
         neurons=[layer.neurons for layer in layers],
-        vocabulary=(rows, rows if plan.vocabulary is None else len(plan.vocabulary.kept)),
+        vocabulary=None if plan.vocabulary is None else (rows_of(checkpoint), len(plan.vocabulary.kept)),
         tokens=tokens,
         flops=(encoder_flops(encoder, already, tokens), encoder_flops(encoder, total, tokens)),
         parameters=plan.parameters,

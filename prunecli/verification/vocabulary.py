@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from prunecli.checkpoints.folder import KEPT_TOKENS, Checkpoint, read_checkpoint
+from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
 from prunecli.checkpoints.number_types import Bits
 from prunecli.checkpoints.run_folder import model_of
 from prunecli.checkpoints.tokenizer_files import TOKENIZER
@@ -30,7 +30,7 @@ def ids_in(reference: Checkpoint, checkpoint: Checkpoint) -> Ids | None:
         InputError: The folder has tokens that the reference has not.
     """
     ours, theirs = numbering_of(checkpoint), numbering_of(reference)
-    if not (checkpoint.path / KEPT_TOKENS).is_file() or np.array_equal(ours.ids, theirs.ids):
+    if np.array_equal(ours.ids, theirs.ids):
         return None
     if ours.rows != theirs.rows or not np.isin(ours.ids, theirs.ids).all():
         raise InputError(
