@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from prunecli.errors import InputError
-from prunecli.fields import BUDGET, DANGEROUS, MASKS, OUTPUT, TRAINING, Opt, VerbConfig
+from prunecli.fields import BUDGET, DANGEROUS, MASKS, OUTPUT, TRAINING, VOCABULARY, Opt, VerbConfig
 
 Overwrite = Annotated[
     bool, Opt("Replace the output folder if it exists; it is swapped in when all is done.", OUTPUT)
@@ -321,6 +321,18 @@ class ApplyMasksConfig(VerbConfig):
             metavar="[GROUP=]N",
         ),
     ] = ()
+    prune_vocab: Annotated[
+        tuple[Path, ...],
+        Opt(
+            "Remove the tokens that these texts do not use (JSONL, CSV, TSV, Parquet or text; repeat it for more).",
+            VOCABULARY,
+            metavar="CORPUS",
+        ),
+    ] = ()
+    fields: Annotated[
+        str | None,
+        Opt("Fields of CORPUS with the text, as A or A,B, where they have no known name.", VOCABULARY),
+    ] = None
     out: Annotated[Path | None, Opt("Folder to write.", OUTPUT, short="-o")] = None
     max_shard_size: Annotated[
         str, Opt("Largest file of weights, as 5GB; what is over goes on in the next.", OUTPUT)
@@ -329,13 +341,17 @@ class ApplyMasksConfig(VerbConfig):
     dry_run: DryRun = False
 
     def __post_init__(self) -> None:
-        """Check the fields, and that `round_to` can be read.
+        """Check the fields, and that `round_to` can be read and `fields` has a use.
 
         Raises:
             InputError: It names the option, the value and what is allowed.
         """
         VerbConfig.__post_init__(self)  # super() does not know the class that slots=True makes
         _multiples(self.round_to)
+        if self.fields is not None and not self.prune_vocab:
+            raise InputError(
+                "--fields says where texts stand, but there are none", "add --prune-vocab CORPUS"
+            )
 
     @property
     def multiples(self) -> dict[str, int]:
@@ -395,7 +411,7 @@ class PredictConfig(VerbConfig):
     source: Annotated[
         str,
         Opt(
-            "JSONL, CSV, TSV or text file; - reads standard input. Fields called label and score come out as "
+            "JSONL, CSV, TSV, Parquet or text file; - reads standard input. Fields called label and score come out as "
             "input_label and input_score.",
             positional=True,
         ),

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, ge
 
 from prunecli.errors import InputError
 
-MODEL, MASKS, BUDGET, TRAINING = "Model and data", "Masks", "Budget", "Training"
+MODEL, MASKS, BUDGET, VOCABULARY, TRAINING = "Model and data", "Masks", "Budget", "Vocabulary", "Training"
 OUTPUT, DANGEROUS = "Output", "Dangerous"
 
 

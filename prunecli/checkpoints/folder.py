@@ -21,7 +21,8 @@ TOKENIZER_FILES = (
     "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model",
 )  # fmt: skip
 CARD = "README.md"
-CARRIED = ("LICENSE", "NOTICE")  # files that stay with the weights, whatever is made of them
+KEPT_TOKENS = "kept_tokens.safetensors"  # which tokens a cut vocabulary still has
+CARRIED = ("LICENSE", "NOTICE", KEPT_TOKENS)  # files that stay with the weights, whatever is made of them
 # Keys that transformers would act on and that no stranger's config.json may set: code, hub downloads.
 DANGEROUS_KEYS = (
     "trust_remote_code", "attn_implementation", "_attn_implementation", "_attn_implementation_internal",
@@ -56,7 +57,7 @@ class Checkpoint:
 
     @property
     def carried_files(self) -> list[Path]:
-        """Return the license files."""
+        """Return the license files, and which tokens of a vocabulary are left."""
         return [inside(self.path, name) for name in CARRIED if (self.path / name).is_file()]
 
     @property

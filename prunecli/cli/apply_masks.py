@@ -21,6 +21,8 @@ def _run(config: ApplyMasksConfig, out: Output) -> ExitCode:
         ["parameters", *(f"{value:,}" for value in result.parameters), _share(result.parameters)],
         ["bytes of weights", *(f"{value:,}" for value in result.bytes), _share(result.bytes)],
     ]
+    if result.vocabulary is not None:
+        rows.insert(1, ["tokens", *(f"{value:,}" for value in result.vocabulary), _share(result.vocabulary)])
     out.table(["", "before", "after", "kept"], rows)
     out.line(
         f"heads by layer: {' '.join(map(str, result.heads))}; neurons: {' '.join(map(str, result.neurons))}"
@@ -53,6 +55,7 @@ VERB = Verb(
         "prunecli apply-masks runs/demo-demo --out pruned-demo",
         "prunecli apply-masks runs/demo-demo --dry-run",
         "prunecli apply-masks ./my-model --masks head_mask.pt --out smaller --round-to 32",
+        "prunecli apply-masks ./my-model --prune-vocab texts.txt --out smaller",
         "prunecli apply-masks runs/demo-demo --round-to ffn_int=32 --round-to head=32 --dry-run",
     ),
 )

@@ -89,6 +89,7 @@ class Family:
         heads_field: Attention heads a layer.
         hidden_field: Width of the residual stream.
         intermediate_field: Neurons of the feed-forward sublayer.
+        words: The word embeddings, named from the encoder.
         repeats_field: The config key of how many layers are computed, where fewer are stored (ALBERT).
         stored: What files call modules that transformers renames while loading, and the modules; several where the
             file stacks their rows in one tensor.
@@ -104,6 +105,7 @@ class Family:
     heads_field: str = "num_attention_heads"
     hidden_field: str = "hidden_size"
     intermediate_field: str = "intermediate_size"
+    words: str = "embeddings.word_embeddings"
     repeats_field: str | None = None
     stored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     adapt: "Callable[[Family, Mapping[str, Any]], Family] | None" = None

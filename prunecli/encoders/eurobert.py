@@ -19,4 +19,5 @@ FAMILY = Family(
         bias=False,
     ),
     ffn=Sublayer(inputs=("mlp.gate_proj", "mlp.up_proj"), output="mlp.down_proj", bias=False),
+    words="embed_tokens",
 )

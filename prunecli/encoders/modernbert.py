@@ -26,5 +26,6 @@ FAMILY = Family(
     attention=Sublayer(inputs=("attn.Wqkv",), output="attn.Wo", blocks=3),
     ffn=Sublayer(inputs=("mlp.Wi",), output="mlp.Wo", blocks=2),
     core=AttentionCore("attn", head_count="num_heads"),  # transformers 4 asks for these; 5 reads shapes
+    words="embeddings.tok_embeddings",
     adapt=with_biases,
 )

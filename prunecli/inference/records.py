@@ -2,7 +2,7 @@
 
 The suffix tells the format. Without a known one (standard input, a pipe), the first line that is not blank
 does: JSONL where it starts with `{`, else plain lines, each of which becomes `{"text": line}`. Blank lines
-hold no record. CSV and TSV have a header line.
+hold no record. CSV and TSV have a header line, Parquet has rows.
 """
 
 import csv
@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from prunecli.checkpoints import strict_json
 from prunecli.errors import InputError
+from prunecli.tasks.files import read_table
 
 STDIN = "-"
 
@@ -36,10 +37,13 @@ def read_records(source: str) -> Iterator[Record]:
     path = Path(source)
     if not path.exists():
         raise InputError(
-            f"{source} does not exist", "name a JSONL, CSV, TSV or text file, or - for standard input"
+            f"{source} does not exist",
+            "name a JSONL, CSV, TSV, Parquet or text file, or - for standard input",
         )
     if path.is_dir():
         raise InputError(f"{source} is a folder", "name one of its files")
+    if path.suffix.lower() == ".parquet":
+        return (row for batch in read_table(path).to_batches() for row in batch.to_pylist())
     return _read_file(path)
 
 

@@ -1,4 +1,7 @@
-"""`apply-masks`: cut the masked units out of a checkpoint. No model is built; torch is not needed."""
+"""`apply-masks`: cut the masked units out of a checkpoint, and words that no text uses. No model is built.
+
+torch is not needed, but for the tokenizer that splits the texts of `--prune-vocab`.
+"""
 
 import logging
 import shutil
@@ -6,12 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prunecli.checkpoints.atomic import check_source, check_target, staged_folder
-from prunecli.checkpoints.folder import CARD, RECORD, Checkpoint, files_in, read_checkpoint, sha256
+from prunecli.checkpoints.folder import (
+    CARD,
+    KEPT_TOKENS,
+    RECORD,
+    Checkpoint,
+    files_in,
+    read_checkpoint,
+    sha256,
+)
 from prunecli.checkpoints.run_folder import is_run, model_of, read_record, read_result
 from prunecli.checkpoints.sentence_files import SentenceFiles, read_sentence_files
 from prunecli.checkpoints.shards import file_names, parse_size, write_weights
 from prunecli.checkpoints.strict_json import write_json
-from prunecli.checkpoints.tokenizer_files import write_tokenizer
+from prunecli.checkpoints.tokenizer_files import file_names as tokenizer_names
+from prunecli.checkpoints.tokenizer_files import write_tokenizer, write_with_fewer_tokens
 from prunecli.config import ApplyMasksConfig
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError, MaskError
@@ -24,6 +36,7 @@ from prunecli.reports import model_card, run_record
 from prunecli.shrink.already import already_cut
 from prunecli.shrink.plan import CutPlan, plan_cut
 from prunecli.shrink.slicing import cut_tensors
+from prunecli.shrink.vocabulary import Vocabulary, rows_of
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +54,7 @@ class ApplyMasksResult:
         reason: Why not.
         heads: Heads that are left, by layer.
         neurons: Intermediate neurons that are left, by layer.
+        vocabulary: Tokens that the model knows, before and after; None where all stay.
         tokens: Length at which FLOPs are counted.
         flops: Encoder FLOPs of one example, before and after.
         parameters: Parameters of the checkpoint, before and after.
@@ -55,6 +69,7 @@ class ApplyMasksResult:
     reason: str
     heads: list[int]
     neurons: list[int]
+    vocabulary: tuple[int, int] | None
     tokens: int
     flops: tuple[int, int]
     parameters: tuple[int, int]
@@ -81,7 +96,7 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
     masks = _masks(config, checkpoint, encoder, already)
     total = masks.after(already)
     total.check(encoder, str(checkpoint.path))
-    plan = plan_cut(checkpoint, encoder, masks, already)
+    plan = plan_cut(checkpoint, encoder, masks, already, _vocabulary(config, checkpoint, encoder))
     native = _native(config, plan)
     if encoder.sharing:
         log.info(encoder.sharing)
@@ -95,13 +110,25 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
 
 def _masks(config: ApplyMasksConfig, checkpoint: Checkpoint, encoder: Encoder, already: MaskSet) -> MaskSet:
     if config.masks is None and not is_run(config.source):
+        if config.prune_vocab:
+            return MaskSet({})
         raise InputError(
             f"{config.source} is a checkpoint, not a run folder of train-masks",
-            "say which masks with --masks PATH",
+            "say which masks with --masks PATH, or which texts it shall read with --prune-vocab CORPUS",
         )
     masks = formats.read(config.masks or config.source, encoder, config.mask_convention)
     masks.check(encoder, str(checkpoint.path))
     return masks.rounded(encoder, config.multiples, already)
+
+
+def _vocabulary(config: ApplyMasksConfig, checkpoint: Checkpoint, encoder: Encoder) -> Vocabulary | None:
+    """Return which words stay, where not all do."""
+    if not config.prune_vocab:
+        return None
+    log.info("Loading transformers for the tokenizer ...")
+    from prunecli.inference.corpus import vocabulary_for
+
+    return vocabulary_for(checkpoint, encoder, config.prune_vocab, config.fields)
 
 
 def _native(config: ApplyMasksConfig, plan: CutPlan) -> bool:
@@ -130,9 +157,12 @@ def _result(
         *file_names(plan.declared, parse_size(config.max_shard_size)),
         RECORD,
         CARD,
-        MASKS,
-        *(path.name for path in (*checkpoint.tokenizer_files, *checkpoint.carried_files)),
+        *([MASKS] if total.masks else []),
+        *tokenizer_names(checkpoint, fewer=plan.vocabulary is not None),
+        *([KEPT_TOKENS] if plan.vocabulary is not None else []),
+        *(path.name for path in checkpoint.carried_files),
         *around.names,
+        *([] if native else [pruned.FILE]),
     ]
     return ApplyMasksResult(
         out=config.out,
@@ -141,6 +171,7 @@ def _result(
         reason="" if native else plan.native_reason or "--native never asked for it",
         heads=[layer.heads for layer in layers],
         neurons=[layer.neurons for layer in layers],
+        vocabulary=None if plan.vocabulary is None else (rows_of(checkpoint), len(plan.vocabulary.kept)),
         tokens=tokens,
         flops=(encoder_flops(encoder, already, tokens), encoder_flops(encoder, total, tokens)),
         parameters=plan.parameters,
@@ -148,7 +179,7 @@ def _result(
             sum(entry.size for entry in checkpoint.tensors.values()),
             sum(tensor.size for tensor in plan.declared),
         ),
-        files=tuple(sorted(names if native else [*names, pruned.FILE])),
+        files=tuple(sorted(set(names))),
         written=not config.dry_run,
     )
 
@@ -172,11 +203,18 @@ def _write(
     write_json(folder / "config.json", written_config)
     limit = parse_size(config.max_shard_size)
     digests = write_weights(folder, plan.declared, cut_tensors(plan), limit)
-    safetensors_masks.write(total, folder)
-    write_tokenizer(checkpoint, encoder, folder)
+    if total.masks:
+        safetensors_masks.write(total, folder)
     around.write(folder)
     for path in checkpoint.carried_files:
         shutil.copyfile(path, folder / path.name)
+    if plan.vocabulary is None:
+        write_tokenizer(checkpoint, encoder, folder)
+    else:
+        plan.vocabulary.numbering.write(folder)
+        write_with_fewer_tokens(
+            checkpoint, encoder, folder, plan.vocabulary.tokenizer, plan.vocabulary.new_ids
+        )
     record = run_record.record(config, result)
     run = read_record(config.source) if is_run(config.source) else None
     card = model_card.render(checkpoint, encoder, layer_shapes(encoder, total), record, run)

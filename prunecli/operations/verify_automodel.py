@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
+from prunecli.checkpoints.folder import KEPT_TOKENS, Checkpoint, read_checkpoint
 from prunecli.checkpoints.safetensors_file import read_header
 from prunecli.config import VerifyConfig
 from prunecli.encoders import Encoder, module_names
@@ -17,6 +17,7 @@ from prunecli.verification import live, parity, static
 from prunecli.verification.base import Finding
 from prunecli.verification.isolated import ask_child
 from prunecli.verification.tokenizer import check_tokenizer
+from prunecli.verification.vocabulary import check_vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,8 @@ def run(config: VerifyConfig) -> VerifyResult:
         static.check_code(checkpoint, ours),
         check_tokenizer(checkpoint),
     ]
+    if (checkpoint.path / KEPT_TOKENS).is_file():
+        findings.append(check_vocabulary(checkpoint, encoder, config.against))
     findings += _live(config, checkpoint, encoder)
     return VerifyResult(
         checkpoint.path, all(finding.status != "fail" for finding in findings), tuple(findings)
@@ -79,7 +82,7 @@ def _live(config: VerifyConfig, checkpoint: Checkpoint, encoder: Encoder) -> lis
         if config.against is not None:
             log.info("Computing the reference %s", config.against)
             reference, real = parity.reference_outputs(
-                config.against, config.masks, probes, config.mask_convention
+                config.against, config.masks, probes, config.mask_convention, checkpoint
             )
         log.info("Loading %s in an isolated child", checkpoint.path)
         request = {

@@ -54,7 +54,7 @@ def render(
         run: What `run.json` holds, where the checkpoint comes from a run.
     """
     head = head_of(checkpoint.architecture, encoder)
-    measured = run["result"] if run is not None and _has_the_runs_masks(record["config"]) else None
+    measured = run["result"] if run is not None and _is_what_the_run_measured(record["config"]) else None
     front = _front_matter(checkpoint, head, record["result"], run, measured)
     environment = jinja2.Environment(
         autoescape=False,
@@ -84,9 +84,9 @@ def render(
     )
 
 
-def _has_the_runs_masks(config: Json) -> bool:
-    """Say whether what the run measured holds for the cut: other masks, or more units, were not measured."""
-    return config["masks"] is None and not config["round_to"]
+def _is_what_the_run_measured(config: Json) -> bool:
+    """Say whether what the run measured holds for the cut: not with other masks, more units, or fewer tokens."""
+    return config["masks"] is None and not config["round_to"] and not config["prune_vocab"]
 
 
 def _front_matter(

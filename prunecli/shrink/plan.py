@@ -18,6 +18,7 @@ from prunecli.errors import InputError, MaskError
 from prunecli.masks import MaskSet
 from prunecli.masks.budget import layer_shapes
 from prunecli.masks.units import ROWS, Touch, linear_shapes, touches
+from prunecli.shrink.vocabulary import Vocabulary, word_tensors
 
 INDEX_NAMES = {"ffn_in": ".input_index", "ffn_out": ".output_index"}
 
@@ -58,14 +59,16 @@ class CutPlan:
         changes: What `config.json` gets: `pruned_linears` and so on, as `modeling_pruned.py` explains.
         native: Config changes that say the same in the stock class's own words; None where it cannot.
         native_reason: Why it cannot.
+        vocabulary: Which words stay; None where all do.
     """
 
     cuts: list[TensorCut]
     indices: dict[str, Indices]
     parameters_before: int
     changes: dict[str, Any]
-    native: dict[str, int] | None
+    native: dict[str, Any] | None
     native_reason: str
+    vocabulary: Vocabulary | None = None
 
     @property
     def declared(self) -> list[Declared]:
@@ -125,7 +128,13 @@ def _with_biases(shapes: Mapping[str, tuple[int, int]]) -> Iterator[tuple[str, t
         yield f"{name}.bias", shape[:1]
 
 
-def plan_cut(checkpoint: Checkpoint, encoder: Encoder, masks: MaskSet, already: MaskSet) -> CutPlan:
+def plan_cut(
+    checkpoint: Checkpoint,
+    encoder: Encoder,
+    masks: MaskSet,
+    already: MaskSet,
+    vocabulary: Vocabulary | None = None,
+) -> CutPlan:
     """Work out every tensor's new shape.
 
     Args:
@@ -133,6 +142,7 @@ def plan_cut(checkpoint: Checkpoint, encoder: Encoder, masks: MaskSet, already: 
         encoder: Its table and the sizes of the dense model.
         masks: What stays, in the numbering of the dense model; they must have passed `MaskSet.check`.
         already: What the source has lost before.
+        vocabulary: Which words stay; all where None.
 
     Raises:
         InputError: The checkpoint lacks a tensor that its config implies.
@@ -156,12 +166,17 @@ def plan_cut(checkpoint: Checkpoint, encoder: Encoder, masks: MaskSet, already: 
                 if group in INDEX_NAMES and len(kept) < encoder.hidden:
                     indices[prefix + touch.linear + INDEX_NAMES[group]] = kept
     changes = resized(encoder, total)
+    native, reason = _native(encoder, total)
+    if vocabulary is not None:
+        for name in word_tensors(checkpoint, encoder):
+            cuts[name].keep[ROWS] = vocabulary.kept
+        words = vocabulary.config(checkpoint.config)
+        changes, native = {**changes, **words}, None if native is None else {**native, **words}
     gone = tuple(f"{prefix}{name}." for name in changes["without_heads"])
     stays = tuple(f"{prefix}{name}.{output}." for name, output in changes["without_heads"].items())
     cuts = {name: cut for name, cut in cuts.items() if not name.startswith(gone) or name.startswith(stays)}
-    native, reason = _native(encoder, total)
     before = sum(entry.elements for entry in checkpoint.tensors.values() if entry.dtype in FLOATS)
-    return CutPlan(list(cuts.values()), indices, before, changes, native, reason)
+    return CutPlan(list(cuts.values()), indices, before, changes, native, reason, vocabulary)
 
 
 def _goes_with_heads(encoder: Encoder, name: str) -> bool:

@@ -18,6 +18,7 @@ from prunecli.masks.gates import put_gates, set_masks
 from prunecli.models import pruned
 from prunecli.models.loading import is_ours, load_model
 from prunecli.verification.base import Finding, found
+from prunecli.verification.vocabulary import ids_in
 
 ATOL = 1e-5  # float32 on CPU: what differs is the order of sums
 # A mask value other than 0 and 1 is rounded into a stored weight once.
@@ -54,7 +55,11 @@ def write_probes(checkpoint: Checkpoint, encoder: Encoder, path: Path) -> None:
 
 @torch.inference_mode()
 def reference_outputs(
-    against: Path, masks: Path | None, probes: Path, convention: MaskConvention = "auto"
+    against: Path,
+    masks: Path | None,
+    probes: Path,
+    convention: MaskConvention = "auto",
+    probed: Checkpoint | None = None,
 ) -> tuple[dict[str, torch.Tensor], bool]:
     """Compute what the folder shall equal.
 
@@ -63,6 +68,7 @@ def reference_outputs(
         masks: Masks to gate the checkpoint with; those of the run folder where None.
         probes: The inputs.
         convention: What FFN masks in `.pt` files scale.
+        probed: The folder whose token ids the probes have; the reference's own where None.
 
     Returns:
         Its outputs by name, and whether mask values other than 0 and 1 act in it.
@@ -86,12 +92,18 @@ def reference_outputs(
         real = any(not np.isin(mask, (0, 1)).all() for mask in mask_set.masks.values())
         set_masks(put_gates(loaded.model, loaded.encoder, tuple(mask_set.masks)), mask_set)
     inputs = load_file(probes)
+    ids = None if probed is None else ids_in(checkpoint, probed)
+    if ids is not None:
+        inputs["input_ids"] = torch.from_numpy(ids)[inputs["input_ids"]]
     if (
         loaded.head == "ForMultipleChoice"
     ):  # takes [rows, choices, tokens]: one choice each, as the child does it
         inputs = {name: tensor[:, None] for name, tensor in inputs.items()}
     output: Any = loaded.model(**inputs)
-    return {name: tensor for name, tensor in output.items() if isinstance(tensor, torch.Tensor)}, real
+    tensors = {name: tensor for name, tensor in output.items() if isinstance(tensor, torch.Tensor)}
+    if ids is not None and loaded.head == "ForMaskedLM":
+        tensors["logits"] = tensors["logits"][..., torch.from_numpy(ids)]
+    return tensors, real
 
 
 def tolerance(checkpoint: Checkpoint, real: bool) -> float:

@@ -22,6 +22,8 @@ COUNTS = contract.test_the_core_is_the_module_that_counts_heads
 CORE = contract.test_the_core_knows_its_width_and_whether_it_can_go
 PER_HEAD = contract.test_an_argument_with_an_entry_a_head_is_called_what_the_table_says
 
+WORDS = contract.test_the_word_embeddings_stand_where_the_table_says
+
 
 def removing(group: str) -> Check:
     """Return the test that removes units of a group by hand."""
@@ -63,6 +65,7 @@ MISTAKES = {
     "blocks where none are": ("bert", attention(blocks=3), LINEARS),
     "biases denied": ("bert", ffn(bias=False), BIASES),
     "the place of layers": ("bert", family(layer="encoder.layers.{layer}."), LAYERS),
+    "the word embeddings": ("eurobert", family(words="embeddings.word_embeddings"), WORDS),
     "shared layers taken for one": ("albert", family(repeats_field=None), REPEATS),
     "the core's name": ("bert", core(name="attention"), COUNTS),
     "the core's head count": ("deberta-v2", core(head_count="n_heads"), COUNTS),

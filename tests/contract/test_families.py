@@ -12,9 +12,11 @@ import transformers
 from torch import nn
 from transformers import AutoConfig
 
+from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.masks.units import GROUPS, ROWS, biased_linears, linear_shapes, mask_shape, touches
 from prunecli.models.loading import longest_input
 from prunecli.models.pruned import AUTO_CLASSES
+from prunecli.shrink.vocabulary import word_tensors
 from tests import tiny
 
 pytestmark = pytest.mark.parametrize("model_type", tiny.MODEL_TYPES)
@@ -215,6 +217,21 @@ def test_removing_a_unit_by_hand_is_what_closing_its_gate_does(model_type: str, 
         for touch in inner:
             model.base_model.get_submodule(touch.linear).weight[: touch.width] = 3.0
     assert torch.allclose(tiny.outputs(model, inputs), before, atol=1e-6)
+
+
+def test_the_word_embeddings_stand_where_the_table_says(model_type: str) -> None:
+    model = tiny.tiny_model(model_type)
+    words = model.base_model.get_submodule(tiny.table(model).family.words)
+    assert words is model.get_input_embeddings()
+
+
+@pytest.mark.parametrize("head", ["Model", "ForMaskedLM"])
+def test_the_tensors_with_a_row_a_word_are_known(model_type: str, head: str, tmp_path: Path) -> None:
+    rows = 3 * tiny.VOCABULARY + 1  # no other size of a tiny model
+    source = tiny.save_tiny(tmp_path / "source", model_type, head, vocab_size=rows)
+    checkpoint = read_checkpoint(source)
+    found = word_tensors(checkpoint, tiny.sizes(source))
+    assert sorted(found) == sorted(name for name, entry in checkpoint.tensors.items() if rows in entry.shape)
 
 
 @pytest.mark.parametrize("head", tiny.HEADS)

@@ -4,6 +4,8 @@ import io
 import sys
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from prunecli.errors import InputError
@@ -35,6 +37,14 @@ def test_csv_and_tsv_have_a_header_and_quotes(tmp_path: Path) -> None:
         {"id": "2", "text": "plain"},
     ]
     assert read(tmp_path, "rows.tsv", b"id\ttext\r\n1\ta, b\r\n") == [{"id": "1", "text": "a, b"}]
+
+
+def test_parquet_has_a_record_a_row(tmp_path: Path) -> None:
+    rows = [{"text": "one", "label": 1}, {"text": "two", "label": None}]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    assert list(read_records(str(tmp_path / "rows.parquet"))) == rows
+    with pytest.raises(InputError, match=r"cut\.parquet cannot be read"):
+        read(tmp_path, "cut.parquet", (tmp_path / "rows.parquet").read_bytes()[:40])
 
 
 def test_a_text_file_has_one_record_a_line_even_where_it_looks_like_json(tmp_path: Path) -> None:

@@ -170,6 +170,15 @@ def test_metrics_of_a_run_are_not_claimed_for_other_masks(
     assert "0.8750" not in card_of(out)
 
 
+def test_a_cut_vocabulary_is_stated_and_claims_no_metrics(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("the film was good\nthe film was bad")
+    out = apply(run, tmp_path / "out", prune_vocab=tmp_path / "texts.txt")
+    rows = json.loads((out / "config.json").read_text())["vocab_size"]
+    assert f"| tokens of the vocabulary | 100 | {rows} | {rows}.0% |" in card_of(out)
+    assert "`kept_tokens.safetensors`" in card_of(out)
+    assert "model-index" not in front_of(out) and "0.8750" not in card_of(out)
+
+
 def test_the_shapes_are_those_of_the_file(bert: Path, tmp_path: Path) -> None:
     card = card_of(tiny.cut(bert, UNEVEN, tmp_path / "out"))
     assert "| 1 | 1 of 4 | 8 x 32 | 32 x 8 | 48 of 48 | 48 x 32 | 32 x 48 |" in card
