@@ -1,0 +1,86 @@
+"""Learning from the dense model: zero where nothing differs, for every head; padding does not count."""
+
+from typing import Any
+
+import pytest
+import torch
+from transformers.modeling_outputs import (
+    BaseModelOutput,
+    QuestionAnsweringModelOutput,
+    SequenceClassifierOutput,
+    TokenClassifierOutput,
+)
+
+from prunecli.calibration.divergence import divergence
+from prunecli.training.distillation import TEMPERATURE, WEIGHT, Teacher
+from tests import tiny
+
+MASK = torch.tensor([[1, 1, 1], [1, 0, 0]])
+OUTPUTS: dict[str, Any] = {
+    "classes": lambda x: SequenceClassifierOutput(logits=x[:, 0]),
+    "a number": lambda x: SequenceClassifierOutput(logits=x[:, 0, :1]),
+    "tokens": lambda x: TokenClassifierOutput(logits=x),
+    "answers": lambda x: QuestionAnsweringModelOutput(start_logits=x[..., 0], end_logits=x[..., 1]),
+    "hidden states": lambda x: BaseModelOutput(last_hidden_state=x),
+}
+
+
+@pytest.mark.parametrize("kind", OUTPUTS)
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_equal_outputs_have_no_divergence_and_others_have(kind: str, multi_label: bool) -> None:
+    x, y = torch.randn(2, 3, 4), torch.randn(2, 3, 4, requires_grad=True)
+    make = OUTPUTS[kind]
+    assert divergence(make(x), make(x), multi_label, MASK).item() == pytest.approx(0.0, abs=1e-6)
+    found = divergence(make(y), make(x), multi_label, MASK)
+    assert found.item() > 0.01
+    found.backward()
+    assert y.grad is not None and y.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("kind", ["tokens", "hidden states"])
+def test_padding_does_not_count(kind: str) -> None:
+    x = torch.randn(2, 3, 4)
+    y = x.clone()
+    y[1, 1:] += 5.0
+    assert divergence(OUTPUTS[kind](y), OUTPUTS[kind](x), False, MASK).item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_divergence_is_kullback_leiblers() -> None:
+    mine, wanted = torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 0.0]])
+    p, q = (logits.softmax(-1)[0] for logits in (wanted, mine))
+    found = divergence(SimpleOutput(mine), SimpleOutput(wanted), False, MASK)
+    assert found.item() == pytest.approx(float((p * (p / q).log()).sum()), rel=1e-5)
+
+
+def SimpleOutput(logits: Any) -> SequenceClassifierOutput:
+    return SequenceClassifierOutput(logits=logits)
+
+
+def test_a_model_that_is_its_own_teacher_learns_the_labels_alone() -> None:
+    model = tiny.tiny_model("bert")
+    inputs = {**tiny.tiny_inputs(model), "labels": torch.tensor([0, 1])}
+    outputs = model(**inputs, output_hidden_states=True)
+    loss = Teacher(tiny.tiny_model("bert")).loss(outputs.loss, outputs, inputs)
+    assert loss.item() == pytest.approx((1 - WEIGHT) * outputs.loss.item(), rel=1e-4)
+
+
+def test_hidden_states_count_where_they_fit() -> None:
+    teacher = tiny.tiny_model("bert")
+    inputs = {**tiny.tiny_inputs(teacher), "labels": torch.tensor([0, 1])}
+    for student, matched in (
+        (tiny.tiny_model("bert", seed=1), True),
+        (tiny.tiny_model("bert", num_hidden_layers=2), False),
+    ):
+        outputs = student(**inputs, output_hidden_states=True)
+        plain = {name: value for name, value in inputs.items() if name != "labels"}
+        soft = divergence(outputs, teacher(**plain), False, inputs["attention_mask"], TEMPERATURE)
+        without = (1 - WEIGHT) * outputs.loss + WEIGHT * soft
+        found = Teacher(teacher).loss(outputs.loss, outputs, inputs)
+        assert (found.item() > without.item() + 0.1) == matched
+
+
+def test_the_teacher_is_frozen() -> None:
+    teacher = Teacher(tiny.tiny_model("bert").train())
+    assert not teacher.model.training
+    assert not any(parameter.requires_grad for parameter in teacher.model.parameters())
+    assert not teacher.multi_label
