@@ -14,7 +14,6 @@ Shapes: B batch, T tokens, M tokens that count, H hidden, N columns, K kept colu
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +21,12 @@ from torch import Tensor, nn
 from prunecli.calibration.backward import backward_passes
 from prunecli.calibration.directions import directions, is_multi_label
 from prunecli.calibration.divergence import divergence
-from prunecli.calibration.layerwise import Calls, layers_of, record_calls, run_layer
-from prunecli.calibration.sublayers import Batch, expand, linear_of, sublayers, watched
+from prunecli.calibration.layerwise import Stream, record_calls
+from prunecli.calibration.sublayers import Batch, expand, linear_of, sublayers
 from prunecli.encoders import Encoder
 from prunecli.masks.units import Touch
 
 RIDGE = 1e-2  # lambda, as a share of the mean of X'X's diagonal
-CLOSE = 1e-4  # an output that differs less from the plain sum of what was added has seen no norm
 
 
 class Dense:
@@ -79,7 +77,7 @@ def reconstruct(dense: Dense, pruned: nn.Module, kept: dict[str, Tensor]) -> tup
         Mean divergence from the dense model on the held-out examples, before and after.
     """
     best = before = dense.distance(pruned)
-    mine, whole = (_Stream(model, dense.encoder, dense.calls) for model in (pruned, dense.model))
+    mine, whole = (Stream(model, dense.encoder, dense.calls) for model in (pruned, dense.model))
     for layer in range(dense.encoder.layers):
         wanted = [whole.run(layer, number) for number in range(len(whole.hidden))]
         for part, place in enumerate(mine.places[layer]):
@@ -110,76 +108,6 @@ def _offer(
     for name, parameter in linear.named_parameters():
         parameter.copy_(old[name])
     return best
-
-
-class _Enough(Exception):
-    """Ends a layer's forward pass."""
-
-
-class _Stream:
-    """One model on its way through the layers.
-
-    Args:
-        model: The model.
-        encoder: Its table and sizes.
-        calls: How its layers are called.
-
-    Attributes:
-        places: The sublayers of each layer: attention, then feed-forward.
-        hidden: By batch: what the current layer reads, [B, T, H].
-    """
-
-    def __init__(self, model: nn.Module, encoder: Encoder, calls: Calls) -> None:
-        self.model, self.encoder, self.calls = model, encoder, calls
-        self.layers = layers_of(model, encoder)
-        every = sublayers(encoder)
-        self.places = [[place for place in every if place.layer == layer] for layer in range(encoder.layers)]
-        self.hidden = list(calls.first)
-
-    def run(self, layer: int, number: int) -> tuple[tuple[Tensor, Tensor], Tensor, bool]:
-        """Run one layer on one batch.
-
-        Returns:
-            The residual stream [B, T, H] after attention and after feed-forward, before any norm; what the layer
-            writes; whether that is the plain sum, which no norm follows.
-        """
-        hidden = self.hidden[number]
-        with watched(self._watch(layer)) as seen:
-            output = run_layer(self.layers[layer], hidden, self.calls.others[layer][number])
-        (_, wrote_a), (_, wrote_f), (entered, _) = (calls[-1] for calls in seen)
-        attended = hidden + wrote_a
-        plain_sum = torch.allclose(output, attended + wrote_f, atol=CLOSE, rtol=CLOSE)
-        between = (
-            attended if plain_sum else entered
-        )  # with norms after the sums, the FFN reads its own residual
-        return (attended, between + wrote_f), output, plain_sum
-
-    def before(self, layer: int, number: int, part: int, plain_sum: bool) -> tuple[Tensor, Tensor]:
-        """Return what a sublayer's output linear reads [B, T, N], and the residual that its output joins."""
-        hidden, linears = self.hidden[number], self._watch(layer)
-
-        def stop(_module: nn.Module, _inputs: Any, _output: Any) -> None:
-            raise _Enough
-
-        with watched(linears) as seen:
-            handle = linears[part].register_forward_hook(stop)
-            try:
-                run_layer(self.layers[layer], hidden, self.calls.others[layer][number])
-            except _Enough:
-                pass
-            finally:
-                handle.remove()
-        read: Tensor = seen[part][-1][0]
-        if part == 0:
-            return read, hidden
-        return read, hidden + seen[0][-1][1] if plain_sum else seen[2][-1][0]
-
-    def _watch(self, layer: int) -> list[nn.Module]:
-        """Return the output linears of attention and feed-forward, and the linear that the latter enters by."""
-        base = self.model.base_model
-        assert isinstance(base, nn.Module)
-        entry = base.get_submodule(self.encoder.module(layer, self.encoder.family.ffn.inputs[0]))
-        return [*(linear_of(self.model, place) for place in self.places[layer]), entry]
 
 
 class _Moments:
