@@ -155,7 +155,7 @@ def plan_cut(checkpoint: Checkpoint, encoder: Encoder, masks: MaskSet, already: 
                 _apply(cuts, prefix + touch.linear, touch, index, scale)
                 if group in INDEX_NAMES and len(kept) < encoder.hidden:
                     indices[prefix + touch.linear + INDEX_NAMES[group]] = kept
-    changes = _resized(encoder, total)
+    changes = resized(encoder, total)
     gone = tuple(f"{prefix}{name}." for name in changes["without_heads"])
     stays = tuple(f"{prefix}{name}.{output}." for name, output in changes["without_heads"].items())
     cuts = {name: cut for name, cut in cuts.items() if not name.startswith(gone) or name.startswith(stays)}
@@ -171,7 +171,7 @@ def _goes_with_heads(encoder: Encoder, name: str) -> bool:
     return core is not None and core.can_go and name.endswith(inputs)
 
 
-def _resized(encoder: Encoder, masks: MaskSet) -> dict[str, Any]:
+def resized(encoder: Encoder, masks: MaskSet) -> dict[str, Any]:
     """Return what the shipped class has to know: shapes of linears, and what else counts heads."""
     core = encoder.family.core
     linears: dict[str, list[int]] = {}
