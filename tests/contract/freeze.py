@@ -118,7 +118,7 @@ def _shown(default: Any) -> str:
         return ""
     if default == REQUIRED:
         return REQUIRED
-    return f"`{' '.join(default) if isinstance(default, list) else default}`"
+    return f"`{' '.join(map(str, default)) if isinstance(default, list) else default}`"
 
 
 def _table(rows: Iterable[Row]) -> Iterator[str]:
