@@ -43,7 +43,8 @@ def _show(result: "BenchmarkResult", out: Output) -> None:
         columns = ["ms", "middle half", "sequences/s"]
     out.table(["batch", "tokens", *columns], [_row(speed) for speed in result.speeds])
     load = "unknown" if result.load is None else f"{result.load:.1f}"
-    out.line(f"{result.rounds} rounds, threads: {result.threads}, load average {load}, {result.device}")
+    asked = f"{result.rounds} rounds, threads: {result.threads}, {result.clock} time"
+    out.line(f"{asked}, load average {load}, {result.device}")
 
 
 def _row(speed: "Speed") -> list[str]:

@@ -20,7 +20,16 @@ from prunecli.inference.peak_memory import peak_memory
 from prunecli.inference.random_batch import random_batch
 from prunecli.inference.runnable import find_device
 from prunecli.inference.sublayer_times import Shape, measure
-from prunecli.inference.timing import Spread, device_name, is_busy, load_average, take_turns, threads
+from prunecli.inference.timing import (
+    Clock,
+    Spread,
+    clock_for,
+    device_name,
+    is_busy,
+    load_average,
+    take_turns,
+    threads,
+)
 from prunecli.masks import MaskSet
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.latency_table import LatencyTable
@@ -86,8 +95,9 @@ class BenchmarkResult:
         rounds: Forward passes of each checkpoint and shape that count.
         threads: Threads that torch could use.
         device: Kind and name of the processor.
+        clock: What times are: `cpu`, the computing thread's own, or `wall`.
         load: Load average before the first forward pass; None where the system has none.
-        busy: Whether others used the cores that were needed, so that the numbers mean little.
+        busy: Whether others used the cores that were needed, so that the numbers are less certain.
     """
 
     sizes: tuple[Size, ...]
@@ -95,6 +105,7 @@ class BenchmarkResult:
     rounds: int
     threads: int
     device: str
+    clock: Clock
     load: float | None
     busy: bool
 
@@ -156,6 +167,7 @@ def run(config: BenchmarkConfig, progress: Progress) -> BenchmarkResult:
         rounds=config.rounds,
         threads=config.threads,
         device=device_name(device),
+        clock=clock_for(device, config.threads),
         load=load,
         busy=busy,
     )
@@ -215,7 +227,7 @@ def _load_of_others(config: BenchmarkConfig) -> tuple[float | None, bool]:
     load = load_average()
     busy = is_busy(load, config.threads)
     if busy:
-        log.warning("the load average is %.1f: others use this machine, so times mean little", load)
+        log.warning("the load average is %.1f: others use this machine, so times are less certain", load)
     return load, busy
 
 

@@ -1,6 +1,7 @@
 """Candidates take turns fairly, and what is summed up is what was measured."""
 
 import os
+import time
 
 import pytest
 import torch
@@ -38,13 +39,22 @@ def test_no_candidate_always_follows_the_same_one() -> None:
 
 def test_times_are_those_of_the_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(timing, "CLOCKS", dict.fromkeys(("cpu", "wall"), lambda: clock[0]))
 
     def takes(seconds: float) -> None:
         clock[0] += seconds
 
     times = take_turns([lambda: takes(1), lambda: takes(0.25)], 3, CPU)
     assert times == [[1000.0] * 3, [250.0] * 3]
+
+
+def test_one_thread_on_a_cpu_has_a_time_of_its_own() -> None:
+    assert timing.clock_for(CPU, 2) == timing.clock_for(torch.device("cuda"), 1) == "wall"
+    if time.get_clock_info("thread_time").resolution < 1e-5:
+        assert timing.clock_for(CPU, 1) == "cpu"
+        with threads(1):
+            (slept,) = take_turns([lambda: time.sleep(0.05)], 3, CPU)
+        assert max(slept) < 50
 
 
 def test_a_spread_is_the_median_and_the_middle_half() -> None:
