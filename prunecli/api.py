@@ -65,7 +65,8 @@ def evaluate(checkpoint: Folder, task: str, **options: Any) -> "EvaluateResult":
     """Score a checkpoint on a task; `options` are the fields of `EvaluateConfig`."""
     from prunecli.operations import evaluate as operation
 
-    return operation.run(EvaluateConfig.of({"checkpoint": str(checkpoint), "task": task, **options}))
+    config = EvaluateConfig.of({"checkpoint": str(checkpoint), "task": task, **options})
+    return operation.run(config, lambda label, done, total: None)
 
 
 def benchmark(

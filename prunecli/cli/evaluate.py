@@ -10,7 +10,8 @@ def _run(config: EvaluateConfig, out: Output) -> ExitCode:
     out.line("Loading torch and transformers ...")
     from prunecli.operations import evaluate
 
-    result = evaluate.run(config)
+    with out.progress() as progress:
+        result = evaluate.run(config, progress)
     rows = [[name, f"{value:.4f}"] for name, value in result.metrics.items()]
     out.table(["", f"{result.task}, {result.split}"], rows)
     out.result(result, quiet=f"{result.metrics[result.metric]:.6g}", verb=config.verb)

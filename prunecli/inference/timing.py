@@ -55,7 +55,7 @@ def take_turns(candidates: Sequence[Run], rounds: int, device: torch.device) -> 
         device: Where they compute.
 
     Returns:
-        Milliseconds of each candidate, [candidates, rounds].
+        Milliseconds of each candidate by the clock that `clock_for` names, [candidates, rounds].
     """
     clock = CLOCKS[clock_for(device, torch.get_num_threads())]
     times: list[list[float]] = [[] for _ in candidates]

@@ -1,7 +1,6 @@
 """`benchmark`: how fast a checkpoint is, or two of them side by side; or a latency table for budgets."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -36,12 +35,11 @@ from prunecli.masks.latency_table import LatencyTable
 from prunecli.models.loading import Loaded, load_model
 from prunecli.models.pruned import encoder_of
 from prunecli.shrink.already import already_cut
+from prunecli.training.callbacks import Progress
 
 log = logging.getLogger(__name__)
 
 USUAL_LENGTH = 128  # tokens
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

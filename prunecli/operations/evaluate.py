@@ -1,6 +1,5 @@
 """`evaluate`: score a checkpoint on a task."""
 
-import logging
 import tempfile
 import time
 from dataclasses import dataclass
@@ -21,10 +20,9 @@ from prunecli.models.loading import load_tokenizer
 from prunecli.models.pruned import encoder_of
 from prunecli.tasks import Task, load_split
 from prunecli.tasks.features import Features
+from prunecli.training.callbacks import Progress, ReportScoring
 from prunecli.training.head import fit_labels, has_head
 from prunecli.training.trainer import MaskTrainer
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +56,12 @@ class EvaluateResult:
     rows_per_second: float
 
 
-def run(config: EvaluateConfig) -> EvaluateResult:
+def run(config: EvaluateConfig, progress: Progress) -> EvaluateResult:
     """Score a checkpoint, the way train-masks scores its own.
+
+    Args:
+        config: What to do.
+        progress: Called with a label, batches done and batches in all.
 
     Raises:
         PruneError: The checkpoint or the data cannot be used, or the head does not fit the task.
@@ -78,15 +80,14 @@ def run(config: EvaluateConfig) -> EvaluateResult:
     )
     data = fit_labels(data, checkpoint)
     task = data.task
-    model = _load(path, checkpoint, task, config.trust_remote_code)
+    model = _load(path, checkpoint, task, config.trust_remote_code, device)
     tokenizer = load_tokenizer(checkpoint)
     trained_here = is_run(path) or (path / RECORD).is_file()
     usual = None if trained_here else task.kind.usual_length
     max_length = longest_row(checkpoint, model, tokenizer, config.max_length, usual)
     features = task.kind.features(data, tokenizer, max_length)
-    log.info("Scoring %d rows", len(data.validation))
     started = time.perf_counter()
-    metrics = _metrics(model, task, features, config.batch_size, device)
+    metrics = _metrics(model, task, features, config.batch_size, device, progress)
     seconds = time.perf_counter() - started
     return EvaluateResult(
         checkpoint=path,
@@ -103,7 +104,9 @@ def run(config: EvaluateConfig) -> EvaluateResult:
     )
 
 
-def _load(path: Path, checkpoint: Checkpoint, task: Task, trusted: bool) -> PreTrainedModel:
+def _load(
+    path: Path, checkpoint: Checkpoint, task: Task, trusted: bool, device: torch.device
+) -> PreTrainedModel:
     """Load the model with the task's head; that of a run folder gets its masks.
 
     Raises:
@@ -116,6 +119,7 @@ def _load(path: Path, checkpoint: Checkpoint, task: Task, trusted: bool) -> PreT
             "take a checkpoint that was fine-tuned on the task; train-masks trains a head",
         )
     model = load_with_head(checkpoint, task.kind.head, trusted, **task.kind.config(task))
+    model.to(device)  # type: ignore[arg-type]  # first: gates stay where the model is when they are put on
     if is_run(path):
         encoder = encoder_of(checkpoint)
         masks = formats.read(path, encoder)
@@ -125,7 +129,12 @@ def _load(path: Path, checkpoint: Checkpoint, task: Task, trusted: bool) -> PreT
 
 
 def _metrics(
-    model: PreTrainedModel, task: Task, features: Features, batch_size: int, device: torch.device
+    model: PreTrainedModel,
+    task: Task,
+    features: Features,
+    batch_size: int,
+    device: torch.device,
+    progress: Progress,
 ) -> dict[str, float]:
     """Let the Trainer of train-masks evaluate: rows go from short to long, so batches waste little."""
     with tempfile.TemporaryDirectory(prefix="prunecli-evaluate-") as folder, torch.inference_mode():
@@ -145,6 +154,7 @@ def _metrics(
             compute_metrics=features.score,
             data_collator=features.collate,
             preprocess_logits_for_metrics=features.reduce,
+            callbacks=[ReportScoring(progress)],
         )
         found = trainer.evaluate()
     return {name: found[f"eval_{name}"] for name in task.metrics}
