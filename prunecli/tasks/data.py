@@ -144,7 +144,7 @@ def _read_task(
 def _own_files(path: Path, splits: Sequence[str]) -> list[File]:
     """Read one's own data: one file, or those of some splits."""
     if path.is_dir():
-        return [_file(find_split(path, split)) for split in splits]
+        return [_file(find_split(path, split, split not in (TRAIN, VALIDATION))) for split in splits]
     if not path.is_file():
         raise InputError(
             f"{path} does not exist", "name a data file, a folder of train and validation files, or a task"
@@ -157,7 +157,8 @@ def _known_files(task: Task, splits: Sequence[str], data_dir: Path | None) -> tu
     folder = Path(str(resources.files(task.bundled))) if task.bundled and data_dir is None else data_dir
     if folder is None:
         return _from_hub(task, splits), "/".join(task.hub)
-    files = [_file(find_split(folder, split)) for split in splits]
+    usual = (task.train, task.validation)
+    files = [_file(find_split(folder, split, split not in usual)) for split in splits]
     return files, "bundled" if data_dir is None else str(data_dir)
 
 

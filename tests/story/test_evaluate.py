@@ -80,6 +80,9 @@ def test_another_split_may_be_named(bert: Path, nli: Path, tmp_path: Path) -> No
     )
     assert 10 < result.rows <= 20
     assert (result.split, result.max_length) == ("validation_mismatched", 16)
+    (nli / "validation_mismatched.jsonl").rename(nli / "validation.jsonl")
+    with pytest.raises(InputError, match="has no validation_mismatched file"):  # not that of another name
+        prunecli.evaluate(folder, "mnli", data_dir=nli, split="validation_mismatched")
     with pytest.raises(InputError, match="has no test file"):
         prunecli.evaluate(folder, "mnli", data_dir=nli, split="test")
 
@@ -146,6 +149,7 @@ def test_the_command_line_gives_a_table_json_or_one_number(tmp_path: Path) -> No
     words = ["evaluate", str(model), "demo", "--device", "cpu"]
     shown = CliRunner().invoke(app, words)
     assert (shown.exit_code, shown.stdout) == (0, "")
+    assert "scoring (7/7)" in shown.stderr
     assert "accuracy" in shown.stderr and "400 rows" in shown.stderr
     found = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     assert (found["verb"], found["metric"], found["rows"]) == ("evaluate", "accuracy", 400)

@@ -97,6 +97,11 @@ def test_the_score_is_the_mean_over_the_rows() -> None:
     assert found == {"f1": pytest.approx((1 + 2 / 3 + 0) / 3), "exact_match": pytest.approx(1 / 3)}
 
 
+def test_a_reference_of_articles_alone_is_none_as_in_the_published_script() -> None:
+    answers = [{"text": ["the", "dog"]}, {"text": ["The"]}]
+    assert squad.score(["", ""], answers) == {"f1": 0.5, "exact_match": 0.5}
+
+
 @pytest.fixture(params=["bert", "roberta", "xlm-roberta"])
 def tokenizer(request: pytest.FixtureRequest) -> PreTrainedTokenizerBase:
     """Return one tokenizer of each kind."""
