@@ -6,6 +6,7 @@ also means that their weights come from memory, not from a cache, as they do in 
 """
 
 import copy
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from transformers import PreTrainedModel
 
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.encoders import Encoder, for_config
+from prunecli.errors import InputError
 from prunecli.inference.random_batch import random_batch
 from prunecli.inference.timing import Spread, device_name, take_turns, threads
 from prunecli.masks import MaskSet
@@ -31,6 +33,8 @@ from prunecli.models import pruned
 from prunecli.models.loading import new_model
 from prunecli.models.modeling_pruned import resize
 from prunecli.shrink.plan import resized
+
+log = logging.getLogger(__name__)
 
 STEP, DENSE_BELOW, STEPS_ABOVE = (
     32,
@@ -65,20 +69,25 @@ def table_for(
         rounds: Measurements of each width.
     """
     file = setting_of(checkpoint, shape, device, count).file
-    return LatencyTable.read(file) if file.is_file() else measure(checkpoint, shape, device, count, rounds)
+    if file.is_file():
+        return LatencyTable.read(file)
+    table = measure(checkpoint, shape, device, count, rounds)
+    try:
+        table.write(file)
+    except InputError as error:  # a home that cannot be written: measure again next time
+        log.warning("%s", error.message)
+    return table
 
 
 def measure(
     checkpoint: Checkpoint, shape: Shape, device: torch.device, count: int, rounds: int
 ) -> LatencyTable:
-    """Measure a latency table and put it into the cache; see `table_for`."""
+    """Measure a latency table; see `table_for`."""
     setting = setting_of(checkpoint, shape, device, count)
     with threads(count):
         whole, fixed = _whole_times(checkpoint, setting, device, rounds)
         sublayers = _sublayer_times(checkpoint, setting, device, rounds)
-    table = LatencyTable(setting, sublayers, fixed, whole, rounds)
-    table.write(setting.file)
-    return table
+    return LatencyTable(setting, sublayers, fixed, whole, rounds)
 
 
 def setting_of(checkpoint: Checkpoint, shape: Shape, device: torch.device, count: int) -> Setting:

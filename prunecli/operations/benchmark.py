@@ -193,6 +193,7 @@ def tables(config: BenchmarkConfig, progress: Progress) -> TablesResult:
     for done, shape in enumerate(shapes):
         progress(f"{shape.batch_size} x {shape.tokens}", done, len(shapes))
         found.append(measure(checkpoint, shape, device, config.threads, config.rounds))
+        found[-1].write(found[-1].setting.file)
     progress("done", len(shapes), len(shapes))
     if config.out is not None:
         found[0].write(config.out)

@@ -39,7 +39,7 @@ def test_every_family_has_a_valid_table(
     model_type: str, tiny_checkpoint: Callable[..., Path], cache: Path
 ) -> None:
     folder = tiny_checkpoint(model_type)
-    table = measure(read_checkpoint(folder), Shape(2, 9), CPU, count=1, rounds=3)
+    table = table_for(read_checkpoint(folder), Shape(2, 9), CPU, rounds=3)
     assert LatencyTable.read(table.setting.file) == table  # reading checks that it is monotone
     prices = latency_prices(tiny.sizes(folder), table)
     assert prices.dense == pytest.approx(table.sum_ms)
@@ -62,6 +62,15 @@ def test_what_was_measured_is_not_measured_again(bert: Path, monkeypatch: pytest
         patch.setattr(sublayer_times, "measure", None)
         assert table_for(checkpoint, Shape(1, 8), CPU) == first
     assert table_for(checkpoint, Shape(2, 8), CPU, rounds=3).setting.batch_size == 2
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(
+    bert: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    (cache / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache / "file"))
+    table = table_for(read_checkpoint(bert), Shape(1, 8), CPU, rounds=3)
+    assert not table.setting.file.exists()
 
 
 def test_the_layer_that_is_timed_has_the_width_that_is_said(bert: Path) -> None:
