@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from prunecli.config import (
     ApplyMasksConfig,
+    BenchmarkConfig,
     CompareConfig,
+    EvaluateConfig,
     PredictConfig,
     SelfTestConfig,
     TrainMasksConfig,
@@ -18,7 +20,9 @@ from prunecli.config import (
 
 if TYPE_CHECKING:
     from prunecli.operations.apply_masks import ApplyMasksResult
+    from prunecli.operations.benchmark import BenchmarkResult, TablesResult
     from prunecli.operations.compare import CompareResult
+    from prunecli.operations.evaluate import EvaluateResult
     from prunecli.operations.self_test import SelfTestResult
     from prunecli.operations.verify_automodel import VerifyResult
     from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult
@@ -76,6 +80,25 @@ def predict(
     from prunecli.operations import predict as operation
 
     return operation.run(PredictConfig.of({"checkpoint": str(checkpoint), **options}), records)
+
+
+def evaluate(checkpoint: Folder, task: str, **options: Any) -> "EvaluateResult":
+    """Score a checkpoint on a task; `options` are the fields of `EvaluateConfig`."""
+    from prunecli.operations import evaluate as operation
+
+    config = EvaluateConfig.of({"checkpoint": str(checkpoint), "task": task, **options})
+    return operation.run(config, lambda label, done, total: None)
+
+
+def benchmark(
+    checkpoint: Folder, other: Folder | None = None, **options: Any
+) -> "BenchmarkResult | TablesResult":
+    """Measure one checkpoint or two, or tables with `table`; `options` are the fields of `BenchmarkConfig`."""
+    from prunecli.operations import benchmark as operation
+
+    named = {"checkpoint": str(checkpoint), "other": None if other is None else str(other)}
+    config = BenchmarkConfig.of({**named, **options})
+    return (operation.tables if config.table else operation.run)(config, lambda label, done, total: None)
 
 
 def self_test(**options: Any) -> "SelfTestResult":

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from prunecli import __version__
-from prunecli.cli import apply_masks, compare, predict, self_test, train_masks, verify_automodel
+from prunecli.cli import (
+    apply_masks,
+    benchmark,
+    compare,
+    evaluate,
+    predict,
+    self_test,
+    train_masks,
+    verify_automodel,
+)
 from prunecli.cli.options import add_command
 from prunecli.cli.output import say_error
 from prunecli.errors import ExitCode, PruneError
@@ -18,6 +27,8 @@ VERBS = (
     compare.VERB,
     apply_masks.VERB,
     verify_automodel.VERB,
+    evaluate.VERB,
+    benchmark.VERB,
     predict.VERB,
     self_test.VERB,
 )
@@ -27,7 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "PRUNECLI"},
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="Prune a fine-tuned encoder: learn masks, cut, prove equality, use the smaller model.",
+    help="Prune a fine-tuned encoder: learn masks, cut, prove equality, measure and use the smaller model.",
     epilog="Every option can also be set as `PRUNECLI_VERB_OPTION` in the environment, or in a file with `--config`.",
 )
 for verb in VERBS:

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -57,22 +58,41 @@ def load_runnable(path: Path, max_length: int | None, device: str, trust_remote_
             f"{path} is a run folder of train-masks, which is not cut yet",
             f"run `prunecli apply-masks {path} --out pruned` first, then predict with that",
         )
-    target = _device(device)
+    target = find_device(device)
     checkpoint = read_checkpoint(path)
     kind = kinds.kind_of(checkpoint)
+    model = load_with_head(checkpoint, kind.head, trust_remote_code)
+    tokenizer = load_tokenizer(checkpoint)
+    length = longest_row(checkpoint, model, tokenizer, max_length)
+    return Runnable(model.to(target), tokenizer, kind, length)  # type: ignore[arg-type]
+
+
+def load_with_head(
+    checkpoint: Checkpoint, head: str, trust_remote_code: bool, **changes: Any
+) -> PreTrainedModel:
+    """Load a checkpoint with the head that it was trained with, in float32 on the CPU.
+
+    Args:
+        checkpoint: The folder.
+        head: The head class without its stem.
+        trust_remote_code: Whether Python that the folder carries and prunecli did not write may run.
+        **changes: Config entries to set.
+
+    Raises:
+        InputError: A parameter is not in the folder, or its code is not trusted.
+    """
     if _needs_own_code(checkpoint):
-        model, new = _load_remote(checkpoint, kind, trust_remote_code)
+        model, new = _load_remote(checkpoint, head, trust_remote_code)
+        model.config.update(changes)
     else:
-        loaded = load_model(checkpoint)
+        loaded = load_model(checkpoint, head, **changes)
         model, new = loaded.model, loaded.new
     if new:
         raise InputError(
-            f"{path}: tensor {new[0]} is missing, so the head would be random",
+            f"{checkpoint.path}: tensor {new[0]} is missing, so the head would be random",
             "take the weights that were saved with config.json, or train a head with train-masks",
         )
-    tokenizer = load_tokenizer(checkpoint)
-    length = _max_length(checkpoint, model, tokenizer, max_length)
-    return Runnable(model.to(target), tokenizer, kind, length)  # type: ignore[arg-type]
+    return model
 
 
 def _needs_own_code(checkpoint: Checkpoint) -> bool:
@@ -90,16 +110,14 @@ def _has_table(checkpoint: Checkpoint) -> bool:
     return True
 
 
-def _load_remote(
-    checkpoint: Checkpoint, kind: Kind, trusted: bool
-) -> tuple[PreTrainedModel, tuple[str, ...]]:
+def _load_remote(checkpoint: Checkpoint, head: str, trusted: bool) -> tuple[PreTrainedModel, tuple[str, ...]]:
     """Load a folder through the Python that it carries."""
     if not trusted:
         raise InputError(
             f"{checkpoint.path} carries Python that prunecli did not write",
             "read it, then add --trust-remote-code to run it",
         )
-    auto = getattr(transformers, pruned.AUTO_CLASSES[kind.head])
+    auto = getattr(transformers, pruned.AUTO_CLASSES[head])
     try:
         model, report = auto.from_pretrained(
             checkpoint.path,
@@ -117,7 +135,12 @@ def _load_remote(
     return model.eval(), tuple(sorted(report["missing_keys"]))
 
 
-def _device(asked: str) -> torch.device:
+def find_device(asked: str) -> torch.device:
+    """Return the device for `auto`, `cpu`, `cuda` or `mps`.
+
+    Raises:
+        InputError: torch finds none on this machine.
+    """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if asked == "auto":
         return torch.device(next(name for name, found in there.items() if found))
@@ -128,15 +151,22 @@ def _device(asked: str) -> torch.device:
     return torch.device(asked)
 
 
-def _max_length(
-    checkpoint: Checkpoint, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: int | None
+def longest_row(
+    checkpoint: Checkpoint,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    asked: int | None,
+    usual: int | None = None,
 ) -> int:
-    """Return what was asked for, else the tokenizer's limit, which train-masks sets to what it trained with."""
+    """Return the tokens that a row is cut to: what was asked for, else the usual, within what the model takes.
+
+    Without a usual length it is the tokenizer's limit, which train-masks sets to what it trained with.
+    """
     has_positions = _has_table(checkpoint) and hasattr(model.config, "max_position_embeddings")
     longest = longest_input(model, encoder_of(checkpoint)) if has_positions else UNLIMITED
     if asked is not None and asked > longest:
         log.warning("--max-length %d is more than the %d tokens that the model takes", asked, longest)
-    length = int(min(asked or tokenizer.model_max_length, longest))
+    length = int(min(asked or min(usual or UNLIMITED, tokenizer.model_max_length), longest))
     if length == UNLIMITED:
         raise InputError(f"{checkpoint.path} does not say how many tokens it takes", "add --max-length N")
     return length

@@ -6,13 +6,14 @@ renders, after the folder's modeling file was found to be the same byte for byte
 
 import sys
 import types
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import transformers
 from safetensors.torch import load_file
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import Checkpoint
@@ -131,11 +132,8 @@ def _from_pretrained(
     state: dict[str, torch.Tensor] | None,
 ) -> tuple[PreTrainedModel, tuple[str, ...]]:
     """Return the model and the names of the parameters that the checkpoint does not have."""
-    left_out = ("auto_map", "architectures", "dtype", "torch_dtype")
-    assert cls.config_class is not None
-    entries = {key: value for key, value in checkpoint.config.items() if key not in left_out}
     try:
-        config = cls.config_class.from_dict(entries)
+        config = _config(cls, checkpoint.config)
         for key, value in changes.items():
             setattr(config, key, value)
         loaded: Any = cls.from_pretrained(
@@ -154,6 +152,24 @@ def _from_pretrained(
         ) from error
     model, report = loaded
     return model, tuple(sorted(report["missing_keys"]))
+
+
+def new_model(entries: Mapping[str, Any], encoder: Encoder, head: str) -> PreTrainedModel:
+    """Return a stock model with random weights, in evaluation mode."""
+    cls = model_class(encoder, head, cut=False)
+    model = cls(_config(cls, entries))
+    model.train(False)
+    return model
+
+
+def _config(cls: type[PreTrainedModel], entries: Mapping[str, Any]) -> PreTrainedConfig:
+    """Return a class's config from what `config.json` holds, less what would point elsewhere."""
+    left_out = ("auto_map", "architectures", "dtype", "torch_dtype")
+    assert cls.config_class is not None
+    config: PreTrainedConfig = cls.config_class.from_dict(
+        {key: value for key, value in entries.items() if key not in left_out}
+    )
+    return config
 
 
 def longest_input(model: PreTrainedModel, encoder: Encoder) -> int:

@@ -1,6 +1,6 @@
 """A task's rows: from the hub, from a folder of files, from one file, or bundled."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,6 +16,11 @@ from prunecli.tasks.own import Asked, changed, check_columns, own_task
 if TYPE_CHECKING:
     from datasets import Dataset
 
+TRAIN, VALIDATION, ALL = (
+    "train",
+    "validation",
+    "all",
+)  # as --split names them; a task may call the first two otherwise
 HELD_OUT = 0.1  # share of a single file that becomes its validation split
 
 
@@ -73,27 +78,73 @@ def load_task(
         InputError: A file, column, row or label is missing or makes no sense.
         OfflineError: The data would have to come from the hub, which is out of reach.
     """
-    asked = Asked(text_columns, label_column, kind)
-    own = Path(name)
-    if name not in tasks() and (own.exists() or own.suffix in SUFFIXES):
-        files, source = _own_files(own), str(own)
-        task = own_task(own.stem, files[0].name, shapes_of(files[0].rows), asked)
-        check_columns(task, shapes_of(files[0].rows), files[0].name)
-        values = values_of(files[0].rows, task.label_column) if task.label_column else []
-        task = with_metrics(task.kind.complete(task, values))
-    else:
-        task = changed(known_task(name), asked)
-        files, source = _known_files(task, data_dir)
+    task, files, source = _read_task(name, Asked(text_columns, label_column, kind), data_dir)
     train, validation = _two_splits([_usable(task, file) for file in files], source, seed)
     if max_train_samples:
         train = train.select(range(min(max_train_samples, len(train))))
     return TaskData(task, train, validation, source)
 
 
-def _own_files(path: Path) -> list[File]:
-    """Read one's own data: one file, or those of training and validation."""
+def load_split(
+    name: str,
+    split: str | None = None,
+    data_dir: Path | None = None,
+    text_columns: str | None = None,
+    label_column: str | None = None,
+    seed: int = 0,
+    kind: str | None = None,
+) -> TaskData:
+    """Read the rows of one split, to score a model on; the others need not be there.
+
+    Args:
+        name: A task of the table, or the path of a data file or folder.
+        split: The split; the task's validation split where None. Of a single file that is what `load_task` holds
+            out, and `all` is every row.
+        data_dir: Folder with the task's files, instead of the hub.
+        text_columns: Columns with the text, as `a` or `a,b`.
+        label_column: Column with the label.
+        seed: Decides which rows of a single file are held out.
+        kind: The kind of task, where the columns of one's own data do not say it.
+
+    Returns:
+        The rows as validation rows; the first of them stands for the training rows, which nobody needs.
+
+    Raises:
+        InputError: As `load_task`; or a single file has no such split.
+        OfflineError: The data would have to come from the hub, which is out of reach.
+    """
+    task, files, source = _read_task(
+        name, Asked(text_columns, label_column, kind), data_dir, split or VALIDATION
+    )
+    rows = _usable(task, files[0])
+    if task.is_own and Path(name).is_file() and split != ALL:
+        if split not in (None, VALIDATION):
+            raise InputError(f"--split {split}: {name} is a single file", f"say {VALIDATION} or {ALL}")
+        _, rows = _two_splits([rows], source, seed)
+    return TaskData(task, rows.select([0]), rows, source)
+
+
+def _read_task(
+    name: str, asked: Asked, data_dir: Path | None, only: str | None = None
+) -> tuple[Task, list[File], str]:
+    """Find a task and read its files: those of training and validation, or of one split only."""
+    splits = (only,) if only else (TRAIN, VALIDATION)
+    own = Path(name)
+    if name not in tasks() and (own.exists() or own.suffix in SUFFIXES):
+        files = _own_files(own, splits)
+        task = own_task(own.stem, files[0].name, shapes_of(files[0].rows), asked)
+        check_columns(task, shapes_of(files[0].rows), files[0].name)
+        values = values_of(files[0].rows, task.label_column) if task.label_column else []
+        return with_metrics(task.kind.complete(task, values)), files, str(own)
+    task = changed(known_task(name), asked)
+    named = {TRAIN: task.train, VALIDATION: task.validation}
+    return task, *_known_files(task, [named.get(split, split) for split in splits], data_dir)
+
+
+def _own_files(path: Path, splits: Sequence[str]) -> list[File]:
+    """Read one's own data: one file, or those of some splits."""
     if path.is_dir():
-        return [_file(find_split(path, split)) for split in ("train", "validation")]
+        return [_file(find_split(path, split, split not in (TRAIN, VALIDATION))) for split in splits]
     if not path.is_file():
         raise InputError(
             f"{path} does not exist", "name a data file, a folder of train and validation files, or a task"
@@ -101,12 +152,13 @@ def _own_files(path: Path) -> list[File]:
     return [_file(path)]
 
 
-def _known_files(task: Task, data_dir: Path | None) -> tuple[list[File], str]:
-    """Return both splits of a known task, and where they come from."""
+def _known_files(task: Task, splits: Sequence[str], data_dir: Path | None) -> tuple[list[File], str]:
+    """Return splits of a known task, and where they come from."""
     folder = Path(str(resources.files(task.bundled))) if task.bundled and data_dir is None else data_dir
     if folder is None:
-        return _from_hub(task), "/".join(task.hub)
-    files = [_file(find_split(folder, split)) for split in (task.train, task.validation)]
+        return _from_hub(task, splits), "/".join(task.hub)
+    usual = (task.train, task.validation)
+    files = [_file(find_split(folder, split, split not in usual)) for split in splits]
     return files, "bundled" if data_dir is None else str(data_dir)
 
 
@@ -116,7 +168,7 @@ def _file(path: Path) -> File:
     return File(str(path), Dataset(read_table(path)))
 
 
-def _from_hub(task: Task) -> list[File]:
+def _from_hub(task: Task, names: Sequence[str]) -> list[File]:
     import datasets
 
     source = "/".join(task.hub)
@@ -125,9 +177,12 @@ def _from_hub(task: Task) -> list[File]:
     except Exception as error:  # offline, proxies and a missing cache each raise their own type
         raise OfflineError(
             f"data of task {task.name} ({source}) cannot be had from the hub: {type(error).__name__}",
-            f"put {task.train} and {task.validation} files (parquet, JSONL or CSV) into a folder and add --data-dir",
+            f"put {' and '.join(names)} files (parquet, JSONL or CSV) into a folder and add --data-dir",
         ) from None
-    return [File(f"{source}, split {split}", splits[split]) for split in (task.train, task.validation)]
+    missing = [name for name in names if name not in splits]
+    if missing:
+        raise InputError(f"{source} has no split {missing[0]}", f"it has {', '.join(splits)}")
+    return [File(f"{source}, split {name}", splits[name]) for name in names]
 
 
 def _usable(task: Task, file: File) -> "Dataset":

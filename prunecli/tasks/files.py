@@ -8,15 +8,21 @@ from prunecli.errors import InputError
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
-def find_split(folder: Path, split: str) -> Path:
+def find_split(folder: Path, split: str, exact: bool = False) -> Path:
     """Find the file of a split in a folder: `train.parquet`, `validation.jsonl` and so on.
+
+    Args:
+        folder: The folder.
+        split: The split; `validation` may also be called `dev`.
+        exact: Whether `validation_matched` has to be called so, and not `validation` alone.
 
     Raises:
         InputError: The folder or the file is missing.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder", "name the folder with the task's files with --data-dir")
-    for name in (split, split.split("_")[0], *(("dev",) if split.startswith("validation") else ())):
+    plain = () if exact else (split.split("_")[0],)
+    for name in (split, *plain, *(("dev",) if "validation" in (split, *plain) else ())):
         for suffix in SUFFIXES:
             if (folder / f"{name}{suffix}").is_file():
                 return folder / f"{name}{suffix}"

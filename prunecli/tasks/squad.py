@@ -157,8 +157,10 @@ def _overlap(predicted: list[str], reference: list[str]) -> float:
 
 def score(predictions: Sequence[str], answers: Sequence[Mapping[str, Sequence[Any]]]) -> dict[str, float]:
     """Return mean F1 and exact match of predictions against the rows' `answers`."""
-    pairs = [(text, answer["text"]) for text, answer in zip(predictions, answers, strict=True)]
+    # As in the script of v2: a reference of which nothing is left after `normalise` is none.
+    references = ([text for text in answer["text"] if normalise(text)] for answer in answers)
+    pairs = list(zip(predictions, references, strict=True))
     return {
-        "f1": float(np.mean([f1(text, references) for text, references in pairs])),
-        "exact_match": float(np.mean([exact_match(text, references) for text, references in pairs])),
+        "f1": float(np.mean([f1(text, given) for text, given in pairs])),
+        "exact_match": float(np.mean([exact_match(text, given) for text, given in pairs])),
     }

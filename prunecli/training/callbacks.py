@@ -81,3 +81,17 @@ class ReportProgress(TrainerCallback):
         """Keep what the next step shows."""
         shown = {"loss": "loss", "density": "density", f"eval_{self.metric}": self.metric}
         self.said |= {name: logs[key] for key, name in shown.items() if logs and key in logs}
+
+
+class ReportScoring(TrainerCallback):
+    """Tells a progress function how many batches were scored."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress, self.done = progress, 0
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Tell the batch."""
+        self.done += 1
+        self.progress("scoring", self.done, len(kwargs["eval_dataloader"]))

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.errors import InputError
-from prunecli.models.pruned import encoder_of
 from prunecli.tasks import Task, TaskData
 from prunecli.tasks.kinds.base import with_metrics
 from prunecli.tasks.labels import are_numbers
@@ -43,7 +42,7 @@ def fit_labels(data: TaskData, checkpoint: Checkpoint) -> TaskData:
 
 def has_head(checkpoint: Checkpoint, task: Task) -> bool:
     """Say whether the checkpoint was saved with the kind of head that the task needs."""
-    return checkpoint.architecture == encoder_of(checkpoint).model_type.stem + task.kind.head
+    return (checkpoint.architecture or "").endswith(task.kind.head)
 
 
 def _in_the_heads_words(task: Task, names: list[str]) -> Task:

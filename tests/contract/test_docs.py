@@ -13,7 +13,9 @@ import pytest
 
 from prunecli.cli.app import VERBS
 from prunecli.errors import ExitCode
-from prunecli.operations import apply_masks, self_test, train_masks, verify_automodel
+from prunecli.inference.timing import Spread
+from prunecli.masks.latency_table import LatencyTable, Setting, SublayerTimes
+from prunecli.operations import apply_masks, benchmark, evaluate, self_test, train_masks, verify_automodel
 from tests.contract import freeze
 
 DOCS = freeze.ROOT / "docs"
@@ -133,6 +135,15 @@ def test_every_exit_code_is_explained() -> None:
         train_masks.TrainMasksPlan,
         apply_masks.ApplyMasksResult,
         verify_automodel.VerifyResult,
+        evaluate.EvaluateResult,
+        benchmark.BenchmarkResult,
+        benchmark.Size,
+        benchmark.Speed,
+        Spread,
+        benchmark.TablesResult,
+        LatencyTable,
+        Setting,
+        SublayerTimes,
         self_test.SelfTestResult,
         self_test.Step,
     ],

@@ -20,6 +20,8 @@ COMMANDS = {
     "train-maks": 2,
     "train-masks demo": 2,
     "train-masks demo demo --num-epochs 0": 2,
+    "evaluate demo": 2,
+    "benchmark demo --rounds 1": 2,
     "self-test --report": 0,
     "apply-masks run --dry-run": 0,
     "apply-masks run/model --masks run/masks.safetensors --dry-run --json": 0,

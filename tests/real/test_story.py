@@ -41,6 +41,15 @@ def test_the_dense_checkpoint_has_its_published_accuracy(run: Any) -> None:
     assert run.dense["accuracy"] == pytest.approx(0.8739, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("task", "published"), [("sst2", {"accuracy": 0.8739}), ("qqp", {"accuracy": 0.8060, "f1": 0.7371})]
+)
+def test_evaluate_gives_the_published_metrics(task: str, published: dict[str, float]) -> None:
+    folder = ROOT / "models" / f"minilm-l6-{task}"
+    result = prunecli.evaluate(folder, task, data_dir=ROOT / "data" / task, device="cpu")
+    assert result.metrics == pytest.approx(published, abs=1e-4)
+
+
 def test_masked_cut_and_predicted_agree_exactly(run: Any) -> None:
     assert run.density["ffn_int"] < 1
     cut = prunecli.apply_masks(run.out, out=run.out.parent / "cut")

@@ -105,6 +105,10 @@ def test_masks_are_learned_cut_and_proven(
     assert verdict.passed, [finding for finding in verdict.findings if finding.status == "fail"]
     config = json.loads((tmp_path / "cut" / "config.json").read_text())
     assert config["architectures"] == [f"Pruned{tiny.row(model_type).stem}{head}"]
+    for folder in (run.out, cut.out):  # the masked and the cut model score as the training said
+        scored = prunecli.evaluate(folder, data, device="cpu", **asked(name))
+        assert (scored.kind, scored.rows, scored.max_length) == (name, 3, FAST["max_length"])
+        assert scored.metrics == pytest.approx(run.masked, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in ("classification", "multi-label")])

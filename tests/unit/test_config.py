@@ -9,6 +9,8 @@ import pytest
 from prunecli.config import (
     GROUPS,
     ApplyMasksConfig,
+    BenchmarkConfig,
+    EvaluateConfig,
     PredictConfig,
     SelfTestConfig,
     TrainMasksConfig,
@@ -17,7 +19,15 @@ from prunecli.config import (
 from prunecli.errors import InputError
 from prunecli.fields import VerbConfig, config_fields, plain
 
-VERBS = (TrainMasksConfig, ApplyMasksConfig, VerifyConfig, PredictConfig, SelfTestConfig)
+VERBS = (
+    TrainMasksConfig,
+    ApplyMasksConfig,
+    VerifyConfig,
+    EvaluateConfig,
+    BenchmarkConfig,
+    PredictConfig,
+    SelfTestConfig,
+)
 
 
 def train(**values: Any) -> TrainMasksConfig:

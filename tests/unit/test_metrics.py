@@ -35,6 +35,47 @@ def test_correlations_agree_with_scipy(name: str, reference: Callable[..., Any])
     assert METRICS[name](SCORES, RATINGS) == pytest.approx(reference(SCORES, RATINGS).statistic)
 
 
+@pytest.mark.parametrize("name", ["micro", "macro"])
+def test_f1_of_several_labels_agrees_with_scikit_learn(name: str) -> None:
+    labels, predictions = RANDOM.integers(0, 2, (2, 50, 4))
+    labels[:, 3], predictions[:, 3] = 0, 0  # a label that never holds counts as 0 in the mean
+    reference = sklearn_metrics.f1_score(labels, predictions, average=name, zero_division=0)
+    assert METRICS[f"f1_{name}"](predictions, labels) == pytest.approx(reference)
+
+
+def test_matthews_correlation_is_that_of_its_formula() -> None:
+    """Six true positives, three true negatives, one false positive, two false negatives."""
+    predictions, labels = np.array([1] * 6 + [0] * 3 + [1] + [0] * 2), np.array([1] * 6 + [0] * 4 + [1] * 2)
+    assert METRICS["matthews_correlation"](predictions, labels) == pytest.approx(
+        (6 * 3 - 1 * 2) / np.sqrt((6 + 1) * (6 + 2) * (3 + 1) * (3 + 2))
+    )
+
+
+def test_spearman_gives_ties_their_mean_rank() -> None:
+    """Ranks 1, 2.5, 2.5, 4 against 2, 1, 3, 4: the correlation of these ranks."""
+    found = METRICS["spearman"](np.array([1.0, 2.0, 2.0, 3.0]), np.array([20.0, 10.0, 30.0, 40.0]))
+    assert found == pytest.approx(np.corrcoef([1, 2.5, 2.5, 4], [2, 1, 3, 4])[0, 1])
+
+
+@pytest.mark.parametrize(("name", "reference"), [("pearson", stats.pearsonr), ("spearman", stats.spearmanr)])
+def test_correlations_of_ratings_in_steps_agree_with_scipy(name: str, reference: Callable[..., Any]) -> None:
+    ratings = np.round(RATINGS * 2) / 2  # as those of STS-B: many ties
+    assert METRICS[name](SCORES, ratings) == pytest.approx(reference(SCORES, ratings).statistic)
+
+
+# What GLUE reports of each task (Wang et al. 2019, https://arxiv.org/abs/1804.07461, table 1).
+GLUE = {
+    "cola": {"matthews_correlation"}, "sst2": {"accuracy"}, "mrpc": {"accuracy", "f1"},
+    "stsb": {"pearson", "spearman"}, "qqp": {"accuracy", "f1"}, "mnli": {"accuracy"}, "qnli": {"accuracy"},
+    "rte": {"accuracy"}, "wnli": {"accuracy"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GLUE)
+def test_every_task_of_glue_has_the_metrics_of_glue(name: str) -> None:
+    assert GLUE[name] <= set(tasks()[name].metrics)
+
+
 def test_accuracy_of_three_in_four() -> None:
     assert METRICS["accuracy"](np.array([1, 0, 2, 2]), np.array([1, 0, 2, 1])) == 0.75
 

@@ -1,5 +1,8 @@
 """Question answering: the published score, windows that point at the answer, spans found again."""
 
+import re
+import string
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -59,10 +62,44 @@ def test_scores_are_those_of_the_published_definition(
     assert squad.f1(prediction, references) == pytest.approx(f1)
 
 
+def published(prediction: str, truths: list[str]) -> tuple[float, float]:
+    """Return exact match and F1 as the task's own script computes them (evaluate-v1.1.py, here in short)."""
+
+    def plain(text: str) -> str:
+        text = "".join(letter for letter in text.lower() if letter not in set(string.punctuation))
+        return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
+
+    def overlap(truth: str) -> float:
+        said, meant = plain(prediction).split(), plain(truth).split()
+        same = sum((Counter(said) & Counter(meant)).values())
+        if same == 0:
+            return 0
+        precision, recall = same / len(said), same / len(meant)
+        return 2 * precision * recall / (precision + recall)
+
+    return max(float(plain(prediction) == plain(truth)) for truth in truths), max(map(overlap, truths))
+
+
+def test_random_answers_score_as_in_the_published_script() -> None:
+    random = np.random.default_rng(0)
+    words = ["the", "The", "film", "film.", "a", "an", "dull-ish", "ADA", "ada's", "1,000", "1000", "monday"]
+    for _ in range(300):
+        texts = [" ".join(random.choice(words, random.integers(1, 5))) + " end" for _ in range(4)]
+        prediction, truths = texts[0], texts[1:]
+        em, f1 = published(prediction, truths)
+        assert squad.exact_match(prediction, truths) == em
+        assert squad.f1(prediction, truths) == pytest.approx(f1)
+
+
 def test_the_score_is_the_mean_over_the_rows() -> None:
     answers = [{"text": ["good"]}, {"text": ["very good"]}, {"text": []}]
     found = squad.score(["good", "good", "good"], answers)
     assert found == {"f1": pytest.approx((1 + 2 / 3 + 0) / 3), "exact_match": pytest.approx(1 / 3)}
+
+
+def test_a_reference_of_articles_alone_is_none_as_in_the_published_script() -> None:
+    answers = [{"text": ["the", "dog"]}, {"text": ["The"]}]
+    assert squad.score(["", ""], answers) == {"f1": 0.5, "exact_match": 0.5}
 
 
 @pytest.fixture(params=["bert", "roberta", "xlm-roberta"])
