@@ -111,6 +111,15 @@ class TrainMasksConfig(VerbConfig):
         float | None,
         Opt("Share of the parameters of the encoder's layers to keep.", BUDGET, minimum=0.01, maximum=1),
     ] = None
+    target_speedup: Annotated[
+        float | None,
+        Opt(
+            "How many times as fast the model shall be, by times measured on this device.", BUDGET, minimum=1
+        ),
+    ] = None
+    speedup_at: Annotated[
+        str, Opt("Batch size and tokens that --target-speedup is about, as 1x128; one thread.", BUDGET)
+    ] = "1x128"
     sweep: Annotated[
         str | None,
         Opt(
@@ -211,7 +220,7 @@ class TrainMasksConfig(VerbConfig):
     @property
     def under_target(self) -> bool:
         """Say whether a budget was asked for."""
-        return (self.target_flops, self.target_params, self.sweep) != (None, None, None)
+        return any((self.target_flops, self.target_params, self.target_speedup, self.sweep))
 
     @property
     def method_name(self) -> str:
@@ -232,9 +241,8 @@ class TrainMasksConfig(VerbConfig):
     @property
     def scored_rows(self) -> int:
         """Return how many rows units are scored with: small models need to be fitted with care."""
-        target = min(
-            self.target_flops or 1.0, self.target_params or 1.0, *(self.shares if self.sweep else ())
-        )
+        asked = (self.target_flops, self.target_params, self.target_speedup and 1 / self.target_speedup)
+        target = min(1.0, *(share for share in asked if share), *(self.shares if self.sweep else ()))
         return self.calibration_rows or (2048 if target <= 0.3 else 512)
 
     @property

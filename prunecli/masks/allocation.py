@@ -50,11 +50,12 @@ def choose(
         InputError: Not even an encoder without any unit fits, or nothing would be left of it.
     """
     curves = list(_curves(scores, prices, multiples or {}))
-    at = _allocate(curves, budget - prices.fixed)
+    at = _allocate(curves, budget - prices.fixed) if budget > prices.fixed else [0 for _ in curves]
     if not any(curve.widths[level] for curve, level in zip(curves, at, strict=True)):
         raise InputError(
-            f"a budget of {budget / prices.dense:.1%} of the dense encoder's {prices.unit} leaves no unit",
-            f"ask for more than {prices.fixed / prices.dense:.1%}",
+            f"{budget / prices.dense:.1%} of the dense encoder's {prices.unit} leave no unit: "
+            f"{prices.fixed / prices.dense:.1%} go to what no cut of units makes cheaper",
+            "keep more of it",
         )
     masks = {group: np.zeros(score.shape, dtype=np.float32) for group, score in scores.items()}
     for curve, level in zip(curves, at, strict=True):
@@ -91,8 +92,6 @@ def _allocate(curves: list[_Curve], budget: float) -> list[int]:
             high = middle
     at = _cheapest(curves, math.exp(high))
     left = budget - _price(curves, at)
-    if left < 0:
-        raise InputError("the budget is below what an encoder without any unit costs", "raise the target")
     while (step := _best_step(curves, at, left)) is not None:
         number, level = step
         left -= float(curves[number].prices[level] - curves[number].prices[at[number]])

@@ -134,7 +134,7 @@ def sweep(config: TrainMasksConfig, progress: Progress) -> CompareResult:
     check_options(config, method)
     assert isinstance(method, ScoreMethod)
     session = _session(config, progress)
-    target = target_of(config, session.loaded.encoder, session.features.mean_length)
+    target = target_of(session)
     assert target is not None
     dense = session.evaluate(session.loaded.model)
     trials = []
@@ -184,7 +184,7 @@ def _trials(session: Session, chosen: dict[str, ScoreMethod], seeds: int) -> Ite
     """Score once a method and seed, then try every target with these scores."""
     shares, metric = session.config.shares, session.task.metrics[0]
     total, done = seeds * len(chosen) * len(shares), 0
-    target = target_of(session.config, session.loaded.encoder, session.features.mean_length)
+    target = target_of(session)
     assert target is not None
     pruner = Pruner(session)
     for seed in range(seeds):

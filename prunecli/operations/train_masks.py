@@ -95,7 +95,7 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
     checkpoint, data = read_inputs(config)
     set_seed(config.seed)
     session = open_session(config, checkpoint, data, progress)
-    loaded, target = session.loaded, target_of(config, session.loaded.encoder, session.features.mean_length)
+    loaded, target = session.loaded, target_of(session)
     with work_folder(config) as (work, last):
         # Copies: accelerate takes a model that it has evaluated for prepared, and would train it without DDP.
         dense = None if loaded.new else session.evaluate(copy.deepcopy(loaded.model))

@@ -47,7 +47,7 @@ class Reached:
     """A budget: shares of the dense price.
 
     Attributes:
-        unit: What is counted: `flops` or `params`.
+        unit: What is counted: `flops`, `params` or `ms`.
         asked: The target.
         expected: What the trained gates cost on average before they were decided; None where none were trained.
         reached: What the kept units cost: never more than was asked.

@@ -1,5 +1,6 @@
 """The budget of a run: prices, what of them may stay, and the masks that spend exactly that."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -7,12 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prunecli.config import TrainMasksConfig
-from prunecli.encoders import Encoder
 from prunecli.errors import InputError
+from prunecli.inference.sublayer_times import Shape, table_for
 from prunecli.masks import prices
 from prunecli.masks.allocation import choose, width_multiples
+from prunecli.masks.latency_table import latency_prices
 from prunecli.masks.prices import Prices
+from prunecli.models.loading import longest_input
+from prunecli.training.session import Session
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +52,17 @@ class Target:
         return torch.from_numpy(np.diff(self.prices.tables[group]).mean(1, keepdims=True)).to(like)
 
 
-def target_of(config: TrainMasksConfig, encoder: Encoder, tokens: int) -> Target | None:
+def target_of(session: Session) -> Target | None:
     """Return the budget that a run was asked to meet, if any.
 
-    Args:
-        config: The run's options.
-        encoder: The model's table and sizes.
-        tokens: Length at which FLOPs are counted.
-
     Raises:
-        InputError: Two targets were given, or groups that have no price of their own.
+        InputError: Several targets were given, or groups that have no price of their own.
     """
+    config, encoder = session.config, session.loaded.encoder
     asked = {
         "--target-flops": config.target_flops,
         "--target-params": config.target_params,
+        "--target-speedup": config.target_speedup,
         "--sweep": config.sweep,
     }
     given = [name for name, value in asked.items() if value is not None]
@@ -74,6 +76,27 @@ def target_of(config: TrainMasksConfig, encoder: Encoder, tokens: int) -> Target
             f"--learn-masks {unpriced[0]} cannot be learned under a target: what it costs depends on the others",
             f"learn {' and '.join(prices.GROUPS)}, or drop the target",
         )
-    everything = prices.parameters(encoder) if config.target_params else prices.flops(encoder, tokens)
-    share = config.target_flops or config.target_params or config.shares[0]
+    if config.target_speedup is not None:
+        everything, share = _milliseconds(session), 1 / config.target_speedup
+    elif config.target_params is not None:
+        everything, share = prices.parameters(encoder), config.target_params
+    else:
+        everything = prices.flops(encoder, session.features.mean_length)
+        share = config.target_flops or config.shares[0]
     return Target(everything.only(config.groups), share, width_multiples(encoder, config.round_to))
+
+
+def _milliseconds(session: Session) -> Prices:
+    """Return measured times of every width: from the cache, else measured now."""
+    batch_size, _, tokens = session.config.speedup_at.partition("x")
+    if not (batch_size.isdigit() and tokens.isdigit() and int(batch_size) and int(tokens)):
+        raise InputError(
+            f"--speedup-at {session.config.speedup_at!r} is no batch size and tokens", "write 8x128, say"
+        )
+    session.progress("measuring sublayers", 0, 1)
+    allowed = longest_input(session.loaded.model, session.loaded.encoder)
+    if int(tokens) > allowed:
+        log.warning("times are measured at %d tokens, the most that the model takes", allowed)
+    shape = Shape(int(batch_size), min(int(tokens), allowed))
+    table = table_for(session.checkpoint, shape, session.arguments.device)
+    return latency_prices(session.loaded.encoder, table)

@@ -35,6 +35,18 @@ def test_methods_without_training_meet_a_budget(method: str, tmp_path: Path) -> 
     proven(run, tmp_path / "cut")
 
 
+def test_a_speedup_is_a_budget_of_measured_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    run = prune(
+        tmp_path / "run", method="magnitude", target_speedup=1.5, speedup_at="2x16", keep_weights=True
+    )
+    assert run.target.unit == "ms"
+    assert 0.5 < run.target.reached <= 1 / 1.5
+    assert len(list((tmp_path / "cache").rglob("*.json"))) == 1
+    with pytest.raises(InputError, match="no batch size and tokens"):
+        prune(tmp_path / "other", method="magnitude", target_speedup=1.5, speedup_at="fast")
+
+
 @pytest.mark.parametrize("method", ["hard-concrete", "gumbel-sigmoid"])
 def test_trained_gates_meet_a_budget_and_the_cut_model_trains_on(method: str, tmp_path: Path) -> None:
     run = prune(tmp_path / "run", method=method, target_params=0.5, num_epochs=2, recovery_epochs=1)

@@ -109,7 +109,7 @@ def test_what_has_gone_does_not_come_back() -> None:
 
 @pytest.mark.parametrize(("fixed", "budget"), [(100.0, 50.0), (0.0, 0.5)])
 def test_a_budget_that_leaves_nothing_is_refused(fixed: float, budget: float) -> None:
-    with pytest.raises(InputError, match=r"budget"):
+    with pytest.raises(InputError, match=r"leave no unit"):
         choose(scores(0), linear(fixed), budget)
 
 
