@@ -116,7 +116,8 @@ def test_defaults_of_the_command_line_are_those_of_the_config(verb: Any, parse: 
 @pytest.mark.parametrize("name", [name for name in freeze.surface()["train-masks"] if name.startswith("--")])
 def test_every_option_of_train_masks_reaches_its_field(name: str, parse: Parse) -> None:
     field = next(field for field in freeze.fields(VERBS[0]) if field.spelled == name)
-    sample = field.choices[-1] if field.choices else {int: "9", float: "0.25"}.get(field.kind, "x")
+    fraction = "0.25" if (field.opt.minimum or 0) <= 0.25 else "2.5"
+    sample = field.choices[-1] if field.choices else {int: "9", float: fraction}.get(field.kind, "x")
     words = [name] if field.kind is bool else [name, sample]
     before, after = parse(*TRAIN), parse(*TRAIN, *words)
     changed = [
