@@ -7,10 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from prunecli.config import ApplyMasksConfig, PredictConfig, SelfTestConfig, TrainMasksConfig, VerifyConfig
+from prunecli.config import (
+    ApplyMasksConfig,
+    ConvertConfig,
+    PredictConfig,
+    SelfTestConfig,
+    TrainMasksConfig,
+    VerifyConfig,
+)
 
 if TYPE_CHECKING:
     from prunecli.operations.apply_masks import ApplyMasksResult
+    from prunecli.operations.convert import ConvertResult
     from prunecli.operations.self_test import SelfTestResult
     from prunecli.operations.verify_automodel import VerifyResult
     from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult
@@ -49,6 +57,16 @@ def predict(
     from prunecli.operations import predict as operation
 
     return operation.run(PredictConfig.of({"checkpoint": str(checkpoint), **options}), records)
+
+
+def convert(source: Folder, out: Folder | None = None, **options: Any) -> "ConvertResult":
+    """Make a folder that everyone can load of a checkpoint; `options` are the fields of `ConvertConfig`.
+
+    `written` of the result says whether the folder was proven equal to its source; `from` is spelled `from_`.
+    """
+    from prunecli.operations import convert as operation
+
+    return operation.run(ConvertConfig.of({"source": str(source), "out": out and str(out), **options}))
 
 
 def self_test(**options: Any) -> "SelfTestResult":

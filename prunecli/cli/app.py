@@ -8,12 +8,19 @@ from typing import Annotated
 import typer
 
 from prunecli import __version__
-from prunecli.cli import apply_masks, predict, self_test, train_masks, verify_automodel
+from prunecli.cli import apply_masks, convert, predict, self_test, train_masks, verify_automodel
 from prunecli.cli.options import add_command
 from prunecli.cli.output import say_error
 from prunecli.errors import ExitCode, PruneError
 
-VERBS = (train_masks.VERB, apply_masks.VERB, verify_automodel.VERB, predict.VERB, self_test.VERB)
+VERBS = (
+    train_masks.VERB,
+    apply_masks.VERB,
+    verify_automodel.VERB,
+    predict.VERB,
+    convert.VERB,
+    self_test.VERB,
+)
 
 app = typer.Typer(
     no_args_is_help=True,

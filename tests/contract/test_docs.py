@@ -13,7 +13,7 @@ import pytest
 
 from prunecli.cli.app import VERBS
 from prunecli.errors import ExitCode
-from prunecli.operations import apply_masks, self_test, train_masks, verify_automodel
+from prunecli.operations import apply_masks, convert, self_test, train_masks, verify_automodel
 from tests.contract import freeze
 
 DOCS = freeze.ROOT / "docs"
@@ -133,6 +133,7 @@ def test_every_exit_code_is_explained() -> None:
         train_masks.TrainMasksPlan,
         apply_masks.ApplyMasksResult,
         verify_automodel.VerifyResult,
+        convert.ConvertResult,
         self_test.SelfTestResult,
         self_test.Step,
     ],
