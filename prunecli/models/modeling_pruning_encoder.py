@@ -155,6 +155,8 @@ class PruningEncoderModel(PreTrainedModel):
             stock = _without_pooler(base, asked)
             self.add_module(stock.base_model_prefix, stock)
         self.__dict__["stock"] = stock
+        # What the stock class took: a second model of this config must not ask for what it cannot do.
+        self.config._attn_implementation_internal = stock.config._attn_implementation
         self.base_model_prefix = stock.base_model_prefix
         self._no_split_modules = stock._no_split_modules
         self.pruning_head = PruningHead(base.hidden_size, config.pruning_config["classifier_dropout"])
