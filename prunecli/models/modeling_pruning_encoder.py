@@ -48,7 +48,8 @@ class PruningEncoderConfig(PretrainedConfig):
     """
 
     model_type = "pruning_encoder"
-    keys_to_ignore_at_inference = ("past_key_values", "pruning_logits", "ranking_logits")
+    # A list: Trainer adds to it. Its metrics then get the same from this class as from a stock one.
+    keys_to_ignore_at_inference = ["pruning_logits", "ranking_logits"]  # noqa: RUF012
 
     def __init__(self, mode=RERANKING, base_model_config=None, pruning_config=None, **kwargs):
         if mode not in (RERANKING, PRUNING_ONLY):
