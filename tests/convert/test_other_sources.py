@@ -11,13 +11,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-import prunecli
 from prunecli.checkpoints.folder import INDEX, WEIGHTS
 from prunecli.checkpoints.kinds import kinds
 from prunecli.errors import InputError
+from prunecli.verification import sources
 from prunecli.verification.sources import Written, outputs_of
 from tests import tiny
-from tests.convert.conftest import Convert
+from tests.convert.conftest import ORIGINALS, Convert
 
 
 def provence(folder: Path, model_type: str) -> tuple[Any, dict[str, Tensor]]:
@@ -161,18 +161,14 @@ def test_a_plain_encoder_gets_a_new_head(
 
 
 def test_heads_that_transformers_4_removed_point_to_apply_masks(convert: Convert) -> None:
-    from tests.convert.conftest import ORIGINALS
-
     with pytest.raises(InputError, match="notes pruned_heads") as raised:
         convert(ORIGINALS / "pruned-heads")
     assert "apply-masks" in str(raised.value.fix)
 
 
 def test_every_kind_that_is_read_has_another_reading() -> None:
-    readings = {
-        file.stem.replace("_", "-")
-        for file in (Path(prunecli.__path__[0]) / "verification/sources").glob("*.py")
-    }
+    folder = Path(sources.__path__[0])
+    readings = {file.stem.replace("_", "-") for file in folder.glob("*.py")}
     assert {name for name, kind in kinds().items() if kind.read} <= readings
 
 

@@ -69,10 +69,10 @@ def test_anything_else_is_refused(value: Any, said: str, tmp_path: Path) -> None
 def test_files_that_are_no_zip_of_torch_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "x.bin"
     file.write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
-    with pytest.raises(InputError, match="is not a zip that torch.save writes"):
+    with pytest.raises(InputError, match="is not a zip"):
         read_pickle(file)
     torch.save({"a": torch.ones(2)}, file, _use_new_zipfile_serialization=False)
-    with pytest.raises(InputError, match="is not a zip that torch.save writes"):
+    with pytest.raises(InputError, match="is not a zip"):
         read_pickle(file)
 
 

@@ -15,7 +15,7 @@ HEAD = "pruning_head.classifier."
 def outputs(source: Path, base: Path | None, written: Written, inputs: Inputs) -> dict[str, Tensor]:
     """Run the stock model, and the new head on its last hidden state."""
     entries = read_object(source / "config.json")
-    new = {name: tensor for name, tensor in written.state.items() if name.startswith(HEAD)}
+    new = {name: tensor.float() for name, tensor in written.state.items() if name.startswith(HEAD)}
     architecture = str((entries.get("architectures") or ["Model"])[0])
     suffix = architecture[architecture.index("For") :] if "For" in architecture else ""
     ranks = suffix == "ForSequenceClassification"
