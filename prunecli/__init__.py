@@ -9,19 +9,29 @@ The Python API is the command line's verbs, loaded on first use:
     for record in prunecli.predict("pruned-qqp", [{"question1": "...", "question2": "..."}]): ...
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prunecli.api import apply_masks, predict, self_test, train_masks, verify_automodel
+    from prunecli.models.masked_seq import AutoModelForMaskedSeqModeling
 
 __version__ = "0.1.0"
-__all__ = ["apply_masks", "predict", "self_test", "train_masks", "verify_automodel"]
+__all__ = [
+    "AutoModelForMaskedSeqModeling",
+    "apply_masks",
+    "predict",
+    "self_test",
+    "train_masks",
+    "verify_automodel",
+]
+_CLASSES = {
+    "AutoModelForMaskedSeqModeling": "prunecli.models.masked_seq"
+}  # the others are the API's functions
 
 
 def __getattr__(name: str) -> Any:
-    """Import the API when one of its names is first used; `import prunecli` stays instant."""
+    """Import what a name stands for when it is first used; `import prunecli` stays instant."""
     if name in __all__:
-        from prunecli import api
-
-        return getattr(api, name)
+        return getattr(importlib.import_module(_CLASSES.get(name, "prunecli.api")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
