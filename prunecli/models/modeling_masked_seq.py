@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+from transformers.dynamic_module_utils import custom_object_save, get_class_from_dynamic_module
 from transformers.modeling_outputs import MaskedLMOutput
 from transformers.utils import logging
 
@@ -21,7 +22,7 @@ MULTILABEL, MULTICLASS = "multilabel", "multiclass"
 IGNORED = -100  # label of positions that take no part in the loss
 HEAD = "head"
 MODULE = "modeling_masked_seq"
-AUTO_MAP = {"AutoConfig": f"{MODULE}.MaskedSeqConfig", "AutoModel": f"{MODULE}.AutoModelForMaskedSeqModeling"}
+REMOTE = "transformers_modules."  # where transformers imports a folder's Python from, once its user trusts it
 # What the config of the encoder must not decide: code, downloads, number types, the labels of this head.
 NOT_THE_ENCODERS = (
     "auto_map", "architectures", "trust_remote_code", "_name_or_path", "name_or_path", "dtype", "torch_dtype",
@@ -39,6 +40,7 @@ class MaskedSeqConfig(PretrainedConfig):
     base_model_config: the stock config of the encoder, with its `model_type`.
     task: `multilabel` (any number of labels at a position) or `multiclass` (one of them).
     base_model_attr_name: what the encoder is called in the model; its `model_type` where None.
+    base_model_code: classes of an encoder that transformers does not know, in files of the same folder.
     id2label, label2id: names of the labels, whose ids count from 0; either gives the other.
     """
 
@@ -49,6 +51,7 @@ class MaskedSeqConfig(PretrainedConfig):
         base_model_config=None,
         task=MULTILABEL,
         base_model_attr_name=None,
+        base_model_code=None,
         id2label=None,
         label2id=None,
         **kwargs,
@@ -63,9 +66,18 @@ class MaskedSeqConfig(PretrainedConfig):
         self.base_model_attr_name = attribute_name(
             base_model_attr_name or self.base_model_config["model_type"]
         )
+        self.base_model_code = base_model_code
         kwargs = {key: value for key, value in kwargs.items() if key not in SHOWN}
         super().__init__(**named_labels(id2label, label2id), **kwargs)
         self.show(self.base_config())
+
+    @classmethod
+    def get_config_dict(cls, folder, **kwargs):
+        """Read config.json; where this file runs as a folder's trusted Python, so may its encoder's."""
+        entries, rest = super().get_config_dict(folder, **kwargs)
+        if entries.get("base_model_code") and __name__.startswith(REMOTE):
+            register_code(entries["base_model_config"]["model_type"], entries["base_model_code"], folder)
+        return entries, rest
 
     def base_config(self):
         """Return the stock config of the encoder."""
@@ -77,6 +89,19 @@ class MaskedSeqConfig(PretrainedConfig):
         for name in SHOWN:
             if hasattr(base, name):
                 setattr(self, name, getattr(base, name))
+
+
+def register_code(model_type, code, folder):
+    """Run the Python of an encoder that stands in a folder, and let the auto classes know its classes.
+
+    code: `AutoConfig` and `AutoModel` as `file.Class`.
+    """
+    for name in (code["AutoConfig"], code["AutoModel"]):
+        if not re.fullmatch(r"\w+\.\w+", name):
+            raise ValueError(f"{name!r} is no class in a file of {folder}")
+    config_class = get_class_from_dynamic_module(code["AutoConfig"], folder)
+    AutoConfig.register(model_type, config_class, exist_ok=True)
+    AutoModel.register(config_class, get_class_from_dynamic_module(code["AutoModel"], folder), exist_ok=True)
 
 
 def named_labels(id2label, label2id):
@@ -104,7 +129,7 @@ def attribute_name(name):
     return found
 
 
-class AutoModelForMaskedSeqModeling(PreTrainedModel):
+class MaskedSeqModel(PreTrainedModel):
     """Reads the encoder's last hidden state at some positions, and says the labels of each."""
 
     config_class = MaskedSeqConfig
@@ -201,11 +226,23 @@ class AutoModelForMaskedSeqModeling(PreTrainedModel):
 
     def save_pretrained(self, save_directory, **kwargs):
         """Save the weights, a config that says where the classes are, and the file with the classes: this one."""
-        self.config.auto_map = dict(AUTO_MAP)
+        self.config.auto_map = auto_map(self.config)
+        encoder = {"AutoConfig": self.base_model.config, "AutoModel": self.base_model}
+        own = {auto: part for auto, part in encoder.items() if type(part).__module__.startswith(REMOTE)}
+        self.config.base_model_code = {auto: class_in_file(type(part)) for auto, part in own.items()} or None
         super().save_pretrained(save_directory, **kwargs)
+        if not kwargs.get("is_main_process", True):
+            return
+        for part in own.values():
+            custom_object_save(part, save_directory)
         target = Path(save_directory) / f"{MODULE}.py"
-        if kwargs.get("is_main_process", True) and not (target.exists() and target.samefile(__file__)):
+        if not (target.exists() and target.samefile(__file__)):
             shutil.copyfile(__file__, target)
+
+
+def class_in_file(cls):
+    """Return where a class stands, as `file.Class`."""
+    return f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}"
 
 
 def without_pooler(build, *args, **kwargs):
@@ -279,3 +316,8 @@ def mean_loss(logits_NL, labels, task):
         )
         return total / max(logits_NL.numel(), 1)
     return nn.functional.cross_entropy(logits_NL, labels.long(), reduction="sum") / max(len(logits_NL), 1)
+
+
+def auto_map(config):
+    """Return where transformers finds the classes: in this file."""
+    return {"AutoConfig": f"{MODULE}.MaskedSeqConfig", "AutoModel": f"{MODULE}.MaskedSeqModel"}

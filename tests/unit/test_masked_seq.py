@@ -4,6 +4,7 @@ import ast
 import functools
 import json
 import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -82,6 +83,16 @@ for folder in json.loads(sys.argv[1]):
 """
 
 
+def run_child(folders: list[str], tmp_path: Path) -> None:
+    """Load folders as anyone would, where there is no prunecli; write outputs and save again."""
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", CHILD, json.dumps(folders)],
+        env=offline, stdin=subprocess.DEVNULL, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_saved_folder_loads_without_prunecli(tiny_checkpoint: Save, tmp_path: Path) -> None:
     wanted, folders = {}, []
     for model_type in FAMILIES:
@@ -92,12 +103,7 @@ def test_a_saved_folder_loads_without_prunecli(tiny_checkpoint: Save, tmp_path: 
         save_file(inputs(model), folder / "inputs.st")
         wanted[folder] = model(**inputs(model)).logits
         folders.append(str(folder))
-    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", CHILD, json.dumps(folders)],
-        env=offline, stdin=subprocess.DEVNULL, cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run_child(folders, tmp_path)
     for folder, logits in wanted.items():
         assert torch.allclose(load_file(folder / "outputs.st")["logits"], logits, atol=1e-6), folder.name
         for name in ("model.safetensors", "modeling_masked_seq.py"):
@@ -162,15 +168,69 @@ def test_a_checkpoint_cannot_ask_for_code(classes: Any, tmp_path: Path) -> None:
     assert not ran.exists()
 
 
-def test_an_unknown_encoder_with_code_is_refused(bert: Path, tmp_path: Path) -> None:
-    for file in bert.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    config = json.loads((tmp_path / "config.json").read_text())
-    config |= {"model_type": "own_bert", "auto_map": {"AutoModel": "own.Own"}, "trust_remote_code": True}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    (tmp_path / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
-    with pytest.raises(UnsupportedModelError, match="own_bert"):
-        AutoModelForMaskedSeqModeling.from_pretrained(tmp_path, num_labels=2)
+CODE = """
+from pathlib import Path
+from transformers import BertConfig, BertModel
+Path({ran!r}).touch()
+
+
+class OwnConfig(BertConfig):
+    model_type = "own_bert"
+
+
+class OwnModel(BertModel):
+    config_class = OwnConfig
+"""
+
+
+@pytest.fixture
+def own(tiny_checkpoint: Save, tmp_path: Path) -> Path:
+    """Return a folder with an encoder that needs its own Python, which notes that it ran."""
+    folder = Path(shutil.copytree(tiny_checkpoint("bert", "Model"), tmp_path / "own"))
+    config = json.loads((folder / "config.json").read_text())
+    code = {"AutoConfig": "own_bert.OwnConfig", "AutoModel": "own_bert.OwnModel"}
+    config |= {"model_type": "own_bert", "auto_map": code, "trust_remote_code": True}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "own_bert.py").write_text(CODE.format(ran=str(tmp_path / "ran")))
+    return folder
+
+
+def test_an_encoders_own_code_runs_if_the_caller_says_so_and_travels_along(
+    own: Path, tiny_checkpoint: Save, tmp_path: Path
+) -> None:
+    load = AutoModelForMaskedSeqModeling.from_pretrained
+    with pytest.raises(UnsupportedModelError, match="encoder 'own_bert' needs Python"):
+        load(own, num_labels=2)
+    assert not (tmp_path / "ran").exists()
+
+    model = load(own, num_labels=2, trust_remote_code=True)
+    stock = AutoModel.from_pretrained(tiny_checkpoint("bert", "Model")).eval()
+    given = tiny.tiny_inputs(model)
+    assert torch.equal(model.base_model(**given).last_hidden_state, stock(**given).last_hidden_state)
+    saved = tmp_path / "saved"
+    model.save_pretrained(saved)
+    shutil.rmtree(own)
+    (tmp_path / "ran").unlink()
+    with pytest.raises(UnsupportedModelError, match="encoder 'own_bert' needs Python"):
+        load(saved)
+    assert not (tmp_path / "ran").exists()
+    assert torch.equal(load(saved, trust_remote_code=True)(**given).logits, model(**given).logits)
+
+    save_file(given, saved / "inputs.st")
+    run_child([str(saved)], tmp_path)
+    assert torch.allclose(load_file(saved / "outputs.st")["logits"], model(**given).logits, atol=1e-6)
+    assert (saved / "again" / "own_bert.py").read_bytes() == (saved / "own_bert.py").read_bytes()
+
+
+def test_code_outside_of_the_folder_is_never_run(own: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.py"
+    outside.write_text((own / "own_bert.py").read_text())
+    config = json.loads((own / "config.json").read_text())
+    for module in (str(outside.with_suffix("")), "../outside", "other/repo--outside"):
+        config["auto_map"] = {"AutoConfig": f"{module}.OwnConfig", "AutoModel": f"{module}.OwnModel"}
+        (own / "config.json").write_text(json.dumps(config))
+        with pytest.raises(InputError, match="is no class in a file of"):
+            AutoModelForMaskedSeqModeling.from_pretrained(own, num_labels=2, trust_remote_code=True)
     assert not (tmp_path / "ran").exists()
 
 
@@ -431,7 +491,7 @@ def test_a_half_precision_encoder_gets_its_head_in_float32(tiny_checkpoint: Save
 
 def test_the_config_alone_builds_a_model() -> None:
     config = MaskedSeqConfig(base_model_config=tiny.tiny_config("bert").to_dict(), num_labels=4)
-    model = modeling_masked_seq.AutoModelForMaskedSeqModeling(config)
+    model = modeling_masked_seq.MaskedSeqModel(config)
     assert model(torch.full((1, 5), 7)).logits.shape == (1, 5, 4)
     assert "pooler" not in "".join(model.state_dict())
 
