@@ -33,7 +33,10 @@ class Around:
 
 
 # By model_type.
-AROUND = {"pruning_encoder": Around("modeling_pruning_encoder", "PruningEncoder")}
+AROUND = {
+    "masked_seq": Around("modeling_masked_seq", "MaskedSeq"),
+    "pruning_encoder": Around("modeling_pruning_encoder", "PruningEncoder"),
+}
 
 
 @dataclass(frozen=True, slots=True)
