@@ -25,9 +25,8 @@ __all__ = [
     "train_masks",
     "verify_automodel",
 ]
-_CLASSES = {
-    "AutoModelForMaskedSeqModeling": "prunecli.models.masked_seq"
-}  # the others are the API's functions
+# Names that stand elsewhere than in the API.
+_CLASSES = {"AutoModelForMaskedSeqModeling": "prunecli.models.masked_seq"}
 
 
 def __getattr__(name: str) -> Any:
