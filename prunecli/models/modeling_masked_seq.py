@@ -21,6 +21,20 @@ logger = logging.get_logger(__name__)
 MULTILABEL, MULTICLASS = "multilabel", "multiclass"
 IGNORED = -100  # label of positions that take no part in the loss
 HEAD = "head"
+TAKEN = (
+    HEAD,
+    "config",
+    "training",
+    "num_labels",
+    "name_or_path",
+    "generation_config",
+)  # attributes of the model
+HUB = (
+    "revision",
+    "token",
+    "cache_dir",
+    "local_files_only",
+)  # arguments that say which files of the hub are meant
 MODULE = "modeling_masked_seq"
 REMOTE = "transformers_modules."  # where transformers imports a folder's Python from, once its user trusts it
 # What the config of the encoder must not decide: code, downloads, number types, the labels of this head.
@@ -76,7 +90,10 @@ class MaskedSeqConfig(PretrainedConfig):
         """Read config.json; where this file runs as a folder's trusted Python, so may its encoder's."""
         entries, rest = super().get_config_dict(folder, **kwargs)
         if entries.get("base_model_code") and __name__.startswith(REMOTE):
-            register_code(entries["base_model_config"]["model_type"], entries["base_model_code"], folder)
+            hub = {name: kwargs[name] for name in HUB if kwargs.get(name) is not None}
+            register_code(
+                entries["base_model_config"]["model_type"], entries["base_model_code"], folder, **hub
+            )
         return entries, rest
 
     def base_config(self):
@@ -91,7 +108,7 @@ class MaskedSeqConfig(PretrainedConfig):
                 setattr(self, name, getattr(base, name))
 
 
-def register_code(model_type, code, folder):
+def register_code(model_type, code, folder, **hub):
     """Run the Python of an encoder that stands in a folder, and let the auto classes know its classes.
 
     code: `AutoConfig` and `AutoModel` as `file.Class`.
@@ -99,9 +116,11 @@ def register_code(model_type, code, folder):
     for name in (code["AutoConfig"], code["AutoModel"]):
         if not re.fullmatch(r"\w+\.\w+", name):
             raise ValueError(f"{name!r} is no class in a file of {folder}")
-    config_class = get_class_from_dynamic_module(code["AutoConfig"], folder)
+    config_class, model_class = (
+        get_class_from_dynamic_module(code[auto], folder, **hub) for auto in ("AutoConfig", "AutoModel")
+    )
     AutoConfig.register(model_type, config_class, exist_ok=True)
-    AutoModel.register(config_class, get_class_from_dynamic_module(code["AutoModel"], folder), exist_ok=True)
+    AutoModel.register(config_class, model_class, exist_ok=True)
 
 
 def named_labels(id2label, label2id):
@@ -124,7 +143,7 @@ def attribute_name(name):
     """Return a name that a module can have: lower case, letters, digits and underscores."""
     found = re.sub(r"[^a-z0-9_]+", "_", name.strip().lower())
     found = f"m_{found}" if not found or found[0].isdigit() else found
-    if found == HEAD or hasattr(PreTrainedModel, found) or not found.isidentifier():
+    if found in TAKEN or hasattr(PreTrainedModel, found) or not found.isidentifier():
         raise ValueError(f"base_model_attr_name {name!r} is taken: choose another")
     return found
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 import transformers
 
+from tests import tiny
 from tests.contract.test_docs import DOCS, blocks
 from tests.unit.test_irti_masked_seq import FIXTURE
 
@@ -19,6 +20,8 @@ def test_the_guide_works_word_for_word(
 ) -> None:
     transformers.utils.logging.set_verbosity_error()
     shutil.copytree(tiny_checkpoint(model_type, "Model"), tmp_path / "my-encoder")
+    encoder = tiny_checkpoint(model_type, "Model")
+    tiny.cut(encoder, tiny.random_masks(tiny.sizes(encoder), ("head",), seed=0), tmp_path / "pruned-encoder")
     shutil.copytree(FIXTURE, tmp_path / "irti-checkpoint")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
@@ -32,4 +35,5 @@ def test_the_guide_works_word_for_word(
     for name in ("again", "elsewhere"):
         assert torch.equal(names[name](**ids).logits, wanted)
     assert names["again"].get_input_embeddings().num_embeddings == len(names["tokenizer"])
+    assert (tmp_path / "smaller-tagger" / "modeling_pruned.py").is_file()
     assert (tmp_path / "irti-checkpoint-converted" / "modeling_masked_seq.py").is_file()

@@ -222,6 +222,25 @@ def test_an_encoders_own_code_runs_if_the_caller_says_so_and_travels_along(
     assert (saved / "again" / "own_bert.py").read_bytes() == (saved / "own_bert.py").read_bytes()
 
 
+@pytest.mark.parametrize("model_type", ["bert", "modernbert", "mpnet"])
+def test_a_pruned_encoder_carries_its_file_into_the_saved_folder(
+    model_type: str, tiny_checkpoint: Save, tmp_path: Path
+) -> None:
+    source = tiny_checkpoint(model_type, "Model")
+    masks = tiny.random_masks(tiny.sizes(source), ("head", "ffn_int"), seed=0, empty=True)
+    cut = tiny.cut(source, masks, tmp_path / "cut")
+    load = AutoModelForMaskedSeqModeling.from_pretrained
+    model = load(cut, num_labels=2, trust_remote_code=True)
+    given = tiny.tiny_inputs(model)
+    wanted = tiny.load(cut, attention=model.base_model.config._attn_implementation)(**given).last_hidden_state
+    assert torch.equal(model.base_model(**given).last_hidden_state, wanted)
+    saved = tmp_path / "saved"
+    model.save_pretrained(saved)
+    save_file(given, saved / "inputs.st")
+    run_child([str(saved)], tmp_path)
+    assert torch.allclose(load_file(saved / "outputs.st")["logits"], model(**given).logits, atol=1e-6)
+
+
 def test_code_outside_of_the_folder_is_never_run(own: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside.py"
     outside.write_text((own / "own_bert.py").read_text())
@@ -245,6 +264,7 @@ WRONG_LABELS: list[tuple[dict[str, Any], str]] = [
     ({"num_labels": 2, "task": "regression"}, "neither 'multilabel' nor 'multiclass'"),
     ({"num_labels": 2, "base_model_attr_name": "head"}, "is taken"),
     ({"num_labels": 2, "base_model_attr_name": "config class"}, "is taken"),
+    ({"num_labels": 2, "base_model_attr_name": "training"}, "is taken"),
 ]
 
 
