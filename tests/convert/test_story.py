@@ -45,7 +45,9 @@ def test_from_the_package_to_predictions(tmp_path: Path) -> None:
 
 
 def test_a_plain_reranker_gets_a_new_head(tmp_path: Path, tiny_checkpoint: Any) -> None:
-    result = prunecli.convert(tiny_checkpoint("deberta-v2", dtype="float16"), tmp_path / "out", to="pruning-encoder", seed=3)
+    result = prunecli.convert(
+        tiny_checkpoint("deberta-v2", dtype="float16"), tmp_path / "out", to="pruning-encoder", seed=3
+    )
     assert result.written, result.findings
     weight = load_file(tmp_path / "out" / WEIGHTS)["pruning_head.classifier.weight"]
     assert weight.shape == (2, tiny.HIDDEN) and 0.01 < weight.std() < 0.03
