@@ -160,10 +160,18 @@ def test_a_plain_encoder_gets_a_new_head(
     assert not torch.equal(load_file(again / WEIGHTS)[name], load_file(out / WEIGHTS)[name])
 
 
-def test_heads_that_transformers_4_removed_point_to_apply_masks(convert: Convert) -> None:
-    with pytest.raises(InputError, match="notes pruned_heads") as raised:
-        convert(ORIGINALS / "pruned-heads")
-    assert "apply-masks" in str(raised.value.fix)
+@torch.no_grad()
+def test_heads_that_transformers_4_removed_are_a_pruned_folder(convert: Convert) -> None:
+    source, noted = ORIGINALS / "pruned-heads", load_file(ORIGINALS / "pruned-heads.safetensors")
+    inputs = {name: noted[name] for name in ("input_ids", "attention_mask")}
+    out = convert(source)
+    config = json.loads((out / "config.json").read_text())
+    assert config["model_type"] == "pruned_bert" and "pruned_heads" not in config
+    torch.testing.assert_close(tiny.load(out)(**inputs).logits, noted["logits"], atol=1e-5, rtol=0)
+    again = outputs_of("stock", source, None, Written(config, {}), inputs)
+    torch.testing.assert_close(again["logits"], noted["logits"], atol=1e-5, rtol=0)
+    with pytest.raises(InputError, match="has lost heads"):
+        convert(source, "other", to="pruning-encoder")
 
 
 def test_every_kind_that_is_read_has_another_reading() -> None:

@@ -130,6 +130,11 @@ def _make(model: Model, reading: Reading) -> Model:
     """Return the model itself, or a plain encoder with a new pruning head."""
     if model.config["model_type"] == NAME:
         return model
+    if model.config.get("pruned_heads"):
+        raise InputError(
+            f"{model.tokenizer} has lost heads, and a PruningEncoder stands on a whole encoder",
+            "take the encoder before its heads were removed",
+        )
     architecture = str((model.config.get("architectures") or [""])[0])
     ranks = architecture.endswith("ForSequenceClassification")
     tensors = dict(model.tensors)
