@@ -186,3 +186,14 @@ def test_unknown_kinds_are_named(tmp_path: Path, convert: Convert) -> None:
         convert(source, to="gguf")
     with pytest.raises(InputError, match="--from 'gguf' is no kind that can be read"):
         convert(source, from_="gguf")
+
+
+def test_what_stands_around_an_encoder_stays_with_it(tmp_path: Path, convert: Convert) -> None:
+    source = tiny.save_tiny(tmp_path / "source", "bert", "Model")
+    modules = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
+    modules += [{"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]
+    (source / "modules.json").write_text(json.dumps(modules))
+    (source / "1_Pooling").mkdir()
+    (source / "1_Pooling" / "config.json").write_text('{"word_embedding_dimension": 32}')
+    assert (convert(source) / "1_Pooling" / "config.json").is_file()
+    assert not (convert(source, "fresh", to="pruning-encoder") / "modules.json").exists()
