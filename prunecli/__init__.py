@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prunecli.api import apply_masks, convert, predict, self_test, train_masks, verify_automodel
+    from prunecli.inference.pruning_encoder import PruningEncoder
     from prunecli.models.masked_seq import AutoModelForMaskedSeqModeling
     from prunecli.models.pruning_encoder import (
         PruningEncoderConfig,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AutoModelForMaskedSeqModeling",
+    "PruningEncoder",
     "PruningEncoderConfig",
     "PruningEncoderForSequenceClassification",
     "PruningEncoderForTokenClassification",
@@ -39,6 +41,7 @@ __all__ = [
 # Names that stand elsewhere than in the API.
 CLASSES = {
     "prunecli.models.masked_seq": ("AutoModelForMaskedSeqModeling",),
+    "prunecli.inference.pruning_encoder": ("PruningEncoder",),
     "prunecli.models.pruning_encoder": (
         "PruningEncoderConfig",
         "PruningEncoderForSequenceClassification",

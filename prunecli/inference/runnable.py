@@ -57,7 +57,7 @@ def load_runnable(path: Path, max_length: int | None, device: str, trust_remote_
             f"{path} is a run folder of train-masks, which is not cut yet",
             f"run `prunecli apply-masks {path} --out pruned` first, then predict with that",
         )
-    target = _device(device)
+    target = device_named(device)
     checkpoint = read_checkpoint(path)
     kind = kinds.kind_of(checkpoint)
     if _needs_own_code(checkpoint):
@@ -71,7 +71,7 @@ def load_runnable(path: Path, max_length: int | None, device: str, trust_remote_
             "take the weights that were saved with config.json, or train a head with train-masks",
         )
     tokenizer = load_tokenizer(checkpoint)
-    length = _max_length(checkpoint, model, tokenizer, max_length)
+    length = length_taken(checkpoint, model, tokenizer, max_length)
     return Runnable(model.to(target), tokenizer, kind, length)  # type: ignore[arg-type]
 
 
@@ -117,7 +117,12 @@ def _load_remote(
     return model.eval(), tuple(sorted(report["missing_keys"]))
 
 
-def _device(asked: str) -> torch.device:
+def device_named(asked: str) -> torch.device:
+    """Return a device by its name, or the best there is for `auto`.
+
+    Raises:
+        InputError: torch does not find it.
+    """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if asked == "auto":
         return torch.device(next(name for name, found in there.items() if found))
@@ -128,7 +133,7 @@ def _device(asked: str) -> torch.device:
     return torch.device(asked)
 
 
-def _max_length(
+def length_taken(
     checkpoint: Checkpoint, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: int | None
 ) -> int:
     """Return what was asked for, else the tokenizer's limit, which train-masks sets to what it trained with."""

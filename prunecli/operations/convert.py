@@ -8,16 +8,23 @@ from prunecli.checkpoints import kinds
 from prunecli.checkpoints.atomic import check_source, check_target, staged_folder
 from prunecli.checkpoints.folder import CARD, RECORD, Checkpoint, files_in, sha256
 from prunecli.checkpoints.kinds.base import Model, Reading, peek, whole_number
+from prunecli.checkpoints.kinds.pruning_encoder import PRUNING_ONLY
 from prunecli.checkpoints.retyping import TYPES, contents, declare
-from prunecli.checkpoints.safetensors_file import Declared
+from prunecli.checkpoints.safetensors_file import Declared, TensorEntry
+from prunecli.checkpoints.sentence_files import SentenceFiles, read_sentence_files
 from prunecli.checkpoints.shards import file_names, parse_size, write_weights
 from prunecli.checkpoints.strict_json import write_json
 from prunecli.checkpoints.tokenizer_files import SETTINGS, write_tokenizer
 from prunecli.config import ConvertConfig
 from prunecli.encoders import for_config
 from prunecli.errors import InputError
+from prunecli.masks import MaskSet
+from prunecli.masks.formats import FILE as MASKS
+from prunecli.masks.formats import safetensors_masks
+from prunecli.models import pruned
 from prunecli.models.shipped import shipped
 from prunecli.reports import converted_card, run_record
+from prunecli.shrink.noted_heads import as_pruned, notes_heads
 from prunecli.verification.base import Finding
 from prunecli.verification.conversion import prove
 
@@ -74,13 +81,17 @@ def run(config: ConvertConfig) -> ConvertResult:
         check_source(config.out, config.source)
     kind = kinds.recognise(config.source, config.from_)
     to = config.to or kinds.kinds()[kind].becomes
-    model = _read(config, kind, to)
+    model, masks = _in_words_of_today(config.source, _read(config, kind, to))
     declared = _declared(config, model)
-    result = _result(config, kind, to, model, declared)
+    around = _around(config.source, model)
+    result = _result(config, kind, to, model, declared, around)
     if config.dry_run or config.out is None:
         return result
     try:
         with staged_folder(config.out, config.overwrite) as folder:
+            if masks is not None:
+                safetensors_masks.write(masks, folder)
+            around.write(folder)
             return _write(folder, config, model, declared, result)
     except _Unequal as unequal:
         return replace(result, findings=unequal.findings)
@@ -94,12 +105,38 @@ def _read(config: ConvertConfig, kind: str, to: str) -> Model:
     return target.make(source.read(config.source, reading), reading)
 
 
+def _in_words_of_today(source: Path, model: Model) -> tuple[Model, MaskSet | None]:
+    """Give a model whose heads transformers 4 removed the class that can say so, and its masks."""
+    if not notes_heads(model.config):
+        return model, None
+    entries = {name: entry for name, entry in model.tensors.items() if isinstance(entry, TensorEntry)}
+    written, kept, masks = as_pruned(Checkpoint(source, model.config, entries))
+    note = "Heads that transformers 4 removed: the folder carries the class that has the smaller linears."
+    tensors = {name: entry for name, entry in entries.items() if name in kept}
+    return replace(model, config=written, tensors=tensors, notes=(*model.notes, note)), masks
+
+
+def _around(source: Path, model: Model) -> SentenceFiles:
+    """Return what sentence-transformers keeps around a model; it stays with all but encoders that get a pruning head.
+
+    Raises:
+        InputError: A file, or the config, names a class that is no library's own.
+    """
+    found = read_sentence_files(Checkpoint(source, model.config, {}))
+    return SentenceFiles({}, {}) if model.config.get("mode") == PRUNING_ONLY else found
+
+
 def _declared(config: ConvertConfig, model: Model) -> list[Declared]:
     return [declare(name, source, TYPES.get(config.dtype)) for name, source in model.tensors.items()]
 
 
 def _result(
-    config: ConvertConfig, kind: str, to: str, model: Model, declared: list[Declared]
+    config: ConvertConfig,
+    kind: str,
+    to: str,
+    model: Model,
+    declared: list[Declared],
+    around: SentenceFiles,
 ) -> ConvertResult:
     carried = Checkpoint(config.source, {}, {}).carried_files
     tokenizer = Checkpoint(model.tokenizer, {}, {}).tokenizer_files
@@ -108,7 +145,9 @@ def _result(
         "config.json",
         *file_names(declared, parse_size(config.max_shard_size)),
         *(path.name for path in (*tokenizer, *carried)),
+        *around.names,
         *([] if code is None else [code.file]),
+        *([MASKS] if pruned.is_pruned(model.config) else []),
         RECORD,
         CARD,
     ]

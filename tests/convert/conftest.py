@@ -12,6 +12,7 @@ from torch import Tensor
 import prunecli
 from prunecli.operations import convert as operation
 
+prunecli.register_auto_models()  # the tests load folders with auto classes, and run no code of theirs
 ORIGINALS = Path(__file__).parents[1] / "fixtures" / "originals"
 
 Convert = Callable[..., Path]

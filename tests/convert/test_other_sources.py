@@ -160,10 +160,18 @@ def test_a_plain_encoder_gets_a_new_head(
     assert not torch.equal(load_file(again / WEIGHTS)[name], load_file(out / WEIGHTS)[name])
 
 
-def test_heads_that_transformers_4_removed_point_to_apply_masks(convert: Convert) -> None:
-    with pytest.raises(InputError, match="notes pruned_heads") as raised:
-        convert(ORIGINALS / "pruned-heads")
-    assert "apply-masks" in str(raised.value.fix)
+@torch.no_grad()
+def test_heads_that_transformers_4_removed_are_a_pruned_folder(convert: Convert) -> None:
+    source, noted = ORIGINALS / "pruned-heads", load_file(ORIGINALS / "pruned-heads.safetensors")
+    inputs = {name: noted[name] for name in ("input_ids", "attention_mask")}
+    out = convert(source)
+    config = json.loads((out / "config.json").read_text())
+    assert config["model_type"] == "pruned_bert" and "pruned_heads" not in config
+    torch.testing.assert_close(tiny.load(out)(**inputs).logits, noted["logits"], atol=1e-5, rtol=0)
+    again = outputs_of("stock", source, None, Written(config, {}), inputs)
+    torch.testing.assert_close(again["logits"], noted["logits"], atol=1e-5, rtol=0)
+    with pytest.raises(InputError, match="has lost heads"):
+        convert(source, "other", to="pruning-encoder")
 
 
 def test_every_kind_that_is_read_has_another_reading() -> None:
@@ -178,3 +186,14 @@ def test_unknown_kinds_are_named(tmp_path: Path, convert: Convert) -> None:
         convert(source, to="gguf")
     with pytest.raises(InputError, match="--from 'gguf' is no kind that can be read"):
         convert(source, from_="gguf")
+
+
+def test_what_stands_around_an_encoder_stays_with_it(tmp_path: Path, convert: Convert) -> None:
+    source = tiny.save_tiny(tmp_path / "source", "bert", "Model")
+    modules = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
+    modules += [{"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]
+    (source / "modules.json").write_text(json.dumps(modules))
+    (source / "1_Pooling").mkdir()
+    (source / "1_Pooling" / "config.json").write_text('{"word_embedding_dimension": 32}')
+    assert (convert(source) / "1_Pooling" / "config.json").is_file()
+    assert not (convert(source, "fresh", to="pruning-encoder") / "modules.json").exists()

@@ -24,7 +24,11 @@ HEAD = {"weight": "pruning_head.classifier.weight", "bias": "pruning_head.classi
 PRUNING_LABELS = {"0": "prune", "1": "keep"}
 # From 5.1 on, the last hidden state that ModernBERT gives is the one after its final norm.
 NORMED_SINCE = (5, 1)
-OUTER = ("vocab_size", "hidden_size", "max_position_embeddings", "type_vocab_size", "pad_token_id")
+# What others look for at the top: sizes, and the activation that CrossEncoder puts on scores.
+OUTER = (
+    "sentence_transformers", "vocab_size", "hidden_size", "max_position_embeddings", "type_vocab_size",
+    "pad_token_id",
+)  # fmt: skip
 NEW_STD = 0.02
 
 
@@ -130,6 +134,11 @@ def _make(model: Model, reading: Reading) -> Model:
     """Return the model itself, or a plain encoder with a new pruning head."""
     if model.config["model_type"] == NAME:
         return model
+    if model.config.get("pruned_heads"):
+        raise InputError(
+            f"{model.tokenizer} has lost heads, and a PruningEncoder stands on a whole encoder",
+            "take the encoder before its heads were removed",
+        )
     architecture = str((model.config.get("architectures") or [""])[0])
     ranks = architecture.endswith("ForSequenceClassification")
     tensors = dict(model.tensors)

@@ -20,11 +20,6 @@ def _read(folder: Path, reading: Reading) -> Model:
     checkpoint = read_checkpoint(folder, reading.allow_pickle)
     for_config(checkpoint.config)
     config = without(checkpoint.config, "auto_map")
-    if config.get("pruned_heads"):
-        raise InputError(
-            f"{folder / 'config.json'} notes pruned_heads, which transformers 5 does not load",
-            f"`prunecli apply-masks {folder} --masks {folder / 'config.json'} --out OUT` rewrites it",
-        )
     tensors = {name: entry for name, entry in checkpoint.tensors.items() if not name.endswith(OBSOLETE)}
     left_out = len(checkpoint.tensors) - len(tensors)
     notes = (f"{OBSOLETE} is left out: nothing reads it.",) if left_out else ()
@@ -33,7 +28,7 @@ def _read(folder: Path, reading: Reading) -> Model:
 
 
 def _make(model: Model, reading: Reading) -> Model:
-    """Return a stock model as it is.
+    """Return a stock model as it is; heads that its config notes as removed are the writer's to say anew.
 
     Raises:
         InputError: It is none.
