@@ -11,6 +11,7 @@ The Python API is the command line's verbs, loaded on first use:
     for record in prunecli.predict("pruned-qqp", [{"question1": "...", "question2": "..."}]): ...
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,30 +19,56 @@ if TYPE_CHECKING:
         apply_masks,
         benchmark,
         compare,
+        convert,
         evaluate,
         predict,
         self_test,
         train_masks,
         verify_automodel,
     )
+    from prunecli.inference.pruning_encoder import PruningEncoder
+    from prunecli.models.masked_seq import AutoModelForMaskedSeqModeling
+    from prunecli.models.pruning_encoder import (
+        PruningEncoderConfig,
+        PruningEncoderForSequenceClassification,
+        PruningEncoderForTokenClassification,
+        register_auto_models,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
+    "AutoModelForMaskedSeqModeling",
+    "PruningEncoder",
+    "PruningEncoderConfig",
+    "PruningEncoderForSequenceClassification",
+    "PruningEncoderForTokenClassification",
     "apply_masks",
     "benchmark",
     "compare",
+    "convert",
     "evaluate",
     "predict",
+    "register_auto_models",
     "self_test",
     "train_masks",
     "verify_automodel",
 ]
+# Names that stand elsewhere than in the API.
+CLASSES = {
+    "prunecli.models.masked_seq": ("AutoModelForMaskedSeqModeling",),
+    "prunecli.inference.pruning_encoder": ("PruningEncoder",),
+    "prunecli.models.pruning_encoder": (
+        "PruningEncoderConfig",
+        "PruningEncoderForSequenceClassification",
+        "PruningEncoderForTokenClassification",
+        "register_auto_models",
+    ),
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the API when one of its names is first used; `import prunecli` stays instant."""
-    if name in __all__:
-        from prunecli import api
-
-        return getattr(api, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import what a name stands for when it is first used; `import prunecli` stays instant."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = next((module for module, names in CLASSES.items() if name in names), "prunecli.api")
+    return getattr(importlib.import_module(module), name)

@@ -11,6 +11,7 @@ from prunecli.config import (
     ApplyMasksConfig,
     BenchmarkConfig,
     CompareConfig,
+    ConvertConfig,
     EvaluateConfig,
     PredictConfig,
     SelfTestConfig,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from prunecli.operations.apply_masks import ApplyMasksResult
     from prunecli.operations.benchmark import BenchmarkResult, TablesResult
     from prunecli.operations.compare import CompareResult
+    from prunecli.operations.convert import ConvertResult
     from prunecli.operations.evaluate import EvaluateResult
     from prunecli.operations.self_test import SelfTestResult
     from prunecli.operations.verify_automodel import VerifyResult
@@ -99,6 +101,16 @@ def benchmark(
     named = {"checkpoint": str(checkpoint), "other": None if other is None else str(other)}
     config = BenchmarkConfig.of({**named, **options})
     return (operation.tables if config.table else operation.run)(config, lambda label, done, total: None)
+
+
+def convert(source: Folder, out: Folder | None = None, **options: Any) -> "ConvertResult":
+    """Make a folder that everyone can load of a checkpoint; `options` are the fields of `ConvertConfig`.
+
+    `written` of the result says whether the folder was proven equal to its source; `from` is spelled `from_`.
+    """
+    from prunecli.operations import convert as operation
+
+    return operation.run(ConvertConfig.of({"source": str(source), "out": out and str(out), **options}))
 
 
 def self_test(**options: Any) -> "SelfTestResult":

@@ -20,6 +20,7 @@ Trust = Annotated[
     bool,
     Opt("Run the Python that the checkpoint carries. Files that prunecli wrote need no flag.", DANGEROUS),
 ]
+ShardSize = Annotated[str, Opt("Largest file of weights, as 5GB; what is over goes on in the next.", OUTPUT)]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Where to compute.", TRAINING)]
 BatchSize = Annotated[int, Opt("Examples a batch.", TRAINING, minimum=1)]
 Seed = Annotated[int, Opt("Seed of everything random.", TRAINING, minimum=0)]
@@ -342,9 +343,7 @@ class ApplyMasksConfig(VerbConfig):
         Opt("Fields of CORPUS with the text, as A or A,B, where they have no known name.", VOCABULARY),
     ] = None
     out: Annotated[Path | None, Opt("Folder to write.", OUTPUT, short="-o")] = None
-    max_shard_size: Annotated[
-        str, Opt("Largest file of weights, as 5GB; what is over goes on in the next.", OUTPUT)
-    ] = "50GB"
+    max_shard_size: ShardSize = "50GB"
     overwrite: Overwrite = False
     dry_run: DryRun = False
 
@@ -512,6 +511,41 @@ class BenchmarkConfig(VerbConfig):
         Path | None, Opt("JSON file to write the table to, besides the cache.", OUTPUT, short="-o")
     ] = None
     overwrite: Annotated[bool, Opt("Replace the output file if it exists.", OUTPUT)] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertConfig(VerbConfig):
+    """`prunecli convert SOURCE OUT`."""
+
+    verb: ClassVar[str] = "convert"
+
+    source: Annotated[Path, Opt("The folder to read: its kind is recognised.", positional=True)]
+    out: Annotated[Path | None, Opt("The folder to write; --dry-run needs none.", positional=True)] = None
+    to: Annotated[
+        str | None,
+        Opt(
+            "Kind to write: pruning-encoder, ranking-model, stock. Default: what the source becomes.",
+            metavar="KIND",
+        ),
+    ] = None
+    from_: Annotated[str | None, Opt("Insist on the kind of the source.", metavar="KIND")] = None
+    base: Annotated[
+        Path | None, Opt("Folder with the config.json of the base model, where the source only names one.")
+    ] = None
+    seed: Annotated[int, Opt("Seed of a new head.", minimum=0)] = 0
+    dtype: Annotated[
+        Literal["keep", "float32", "float16", "bfloat16"], Opt("Type to round the weights to.", OUTPUT)
+    ] = "keep"
+    max_shard_size: ShardSize = "50GB"
+    overwrite: Overwrite = False
+    dry_run: DryRun = False
+    atol: Annotated[
+        float | None, Opt("Largest difference that counts as equal. Default: 1e-5.", OUTPUT, minimum=0)
+    ] = None
+    timeout: Annotated[int, Opt("Seconds that the isolated child may take.", OUTPUT, minimum=1)] = 600
+    allow_pickle: Annotated[
+        bool, Opt("Read tensors, and nothing but tensors, out of pytorch_model.bin files.", DANGEROUS)
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

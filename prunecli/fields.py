@@ -61,8 +61,8 @@ class Field:
 
     @property
     def spelled(self) -> str:
-        """Return how a user writes it."""
-        return self.name.upper() if self.opt.positional else "--" + self.name.replace("_", "-")
+        """Return how a user writes it; a word of Python's own, such as `from_`, without its underscore."""
+        return self.name.upper() if self.opt.positional else "--" + self.name.rstrip("_").replace("_", "-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints import strict_json
+from prunecli.checkpoints.pickles import read_pickle
 from prunecli.checkpoints.safetensors_file import TensorEntry, read_header
 from prunecli.encoders import module_names
 from prunecli.errors import InputError
@@ -66,8 +67,12 @@ class Checkpoint:
         return sorted({entry.path for entry in self.tensors.values()})
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path, allow_pickle: bool = False) -> Checkpoint:
     """Read a folder's config and headers.
+
+    Args:
+        path: The folder.
+        allow_pickle: Whether `pytorch_model.bin` will do where there is no safetensors file.
 
     Raises:
         InputError: A file is missing, broken, or leads out of the folder.
@@ -80,13 +85,18 @@ def read_checkpoint(path: Path) -> Checkpoint:
         if key not in DANGEROUS_KEYS
     }
     tensors: dict[str, TensorEntry] = {}
-    for file in _weight_files(path):
-        header = _by_module(read_header(file), config.get("model_type"))
+    for file in _weight_files(path, allow_pickle):
+        header = _by_module(read_tensors(file), config.get("model_type"))
         twice = tensors.keys() & header.keys()
         if twice:
             raise InputError(f"{file}: tensor {min(twice)} also stands in another shard")
         tensors |= header
     return Checkpoint(path, config, tensors)
+
+
+def read_tensors(file: Path) -> dict[str, TensorEntry]:
+    """Return where the tensors of a safetensors file or of a pickle stand."""
+    return read_header(file) if file.suffix == ".safetensors" else read_pickle(file)
 
 
 def _by_module(header: dict[str, TensorEntry], model_type: Any) -> dict[str, TensorEntry]:
@@ -116,25 +126,29 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _weight_files(path: Path) -> list[Path]:
-    if (path / WEIGHTS).exists():
-        return [inside(path, WEIGHTS)]
-    if (path / INDEX).exists():
-        weight_map = strict_json.read_object(inside(path, INDEX), max_bytes=50_000_000).get("weight_map")
-        if (
-            not isinstance(weight_map, dict)
-            or not weight_map
-            or not all(isinstance(n, str) for n in weight_map.values())
-        ):
-            raise InputError(f"{path / INDEX} has no weight_map of file names")
-        return [inside(path, name) for name in sorted(set(weight_map.values()))]
+def _weight_files(path: Path, allow_pickle: bool) -> list[Path]:
+    wanted = ((WEIGHTS, INDEX), PICKLES[:2]) if allow_pickle else ((WEIGHTS, INDEX),)
+    for one, index in wanted:
+        if (path / one).exists():
+            return [inside(path, one)]
+        if (path / index).exists():
+            return _shards(path, index)
     pickle = next((name for name in PICKLES if (path / name).exists()), None)
     raise InputError(
         f"{path} has no {WEIGHTS}" + (f" (only {pickle}, a pickle, which can run code)" if pickle else ""),
-        "load it once where you trust it and save_pretrained() it: transformers writes safetensors"
+        "`prunecli convert --allow-pickle` reads the tensors of a pytorch_model.bin and nothing else; of others, "
+        "load it once where you trust it and save_pretrained() it"
         if pickle
         else "copy the weights into the folder",
     )
+
+
+def _shards(path: Path, index: str) -> list[Path]:
+    weight_map = strict_json.read_object(inside(path, index), max_bytes=50_000_000).get("weight_map")
+    names = list(weight_map.values()) if isinstance(weight_map, dict) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{path / index} has no weight_map of file names")
+    return [inside(path, name) for name in sorted(set(names))]
 
 
 def inside(path: Path, *names: str) -> Path:

@@ -2,6 +2,7 @@
 
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from prunecli.checkpoints.folder import CARD, CARRIED
 from prunecli.errors import InputError, OfflineError
@@ -11,12 +12,13 @@ DOWNLOADS = Path("checkpoints")  # checkpoints/MODEL/TASK: fine-tuned checkpoint
 WANTED = ["*.safetensors", "*.json", "*.txt", "*.model", CARD, *CARRIED]
 
 
-def find_model(name: str, task: str) -> Path:
+def find_model(name: str, task: str, **hub: Any) -> Path:
     """Return the folder of a model.
 
     Args:
         name: A folder, `demo`, or a hub id.
         task: The task: `checkpoints/NAME/TASK` is taken where it stands.
+        **hub: What `snapshot_download` takes besides: `revision`, `token` ...
 
     Raises:
         InputError: A path that does not exist.
@@ -33,15 +35,15 @@ def find_model(name: str, task: str) -> Path:
         raise InputError(
             f"{name} does not exist", "name a checkpoint folder or a hub id such as bert-base-uncased"
         )
-    return _from_hub(name)
+    return _from_hub(name, {"allow_patterns": WANTED, **hub})
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, options: dict[str, Any]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=WANTED))
+        return Path(snapshot_download(name, **options))
     except HFValidationError:
         raise InputError(f"{name!r} is neither a folder nor a hub id") from None
     except Exception as error:  # no network, no such repository, no access: each raises its own type

@@ -12,6 +12,7 @@ from prunecli.cli import (
     apply_masks,
     benchmark,
     compare,
+    convert,
     evaluate,
     predict,
     self_test,
@@ -30,6 +31,7 @@ VERBS = (
     evaluate.VERB,
     benchmark.VERB,
     predict.VERB,
+    convert.VERB,
     self_test.VERB,
 )
 

@@ -119,7 +119,7 @@ def _read_config(path: Path, config: type[VerbConfig]) -> dict[str, Any]:
         raise InputError(f"--config {path} cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(values, dict):
         raise InputError(f"--config {path} must hold a mapping of options")
-    known = {field.name: field for field in config_fields(config)}
+    known = {field.name.rstrip("_"): field for field in config_fields(config)}
     found = {}
     for key, value in values.items():
         name = str(key).replace("-", "_")
@@ -129,5 +129,5 @@ def _read_config(path: Path, config: type[VerbConfig]) -> dict[str, Any]:
                 f"--config {path}: {config.verb} has no option {key!r}",
                 f"did you mean {near[0]}?" if near else None,
             )
-        found[name] = as_items(value) if known[name].many else value
+        found[known[name].name] = as_items(value) if known[name].many else value
     return found

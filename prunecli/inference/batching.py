@@ -9,10 +9,9 @@ from itertools import islice
 
 import torch
 from torch import Tensor
-from transformers import DataCollatorWithPadding
+from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from prunecli.inference.kinds.base import Outputs, Rows
-from prunecli.inference.runnable import Runnable
 from prunecli.inference.text_fields import Item
 
 LOOK_AHEAD = 64  # batches a window: rows in it differ in length by a token or two
@@ -26,20 +25,22 @@ def windows(items: Iterable[Item], batch_size: int) -> Iterator[list[Item]]:
 
 
 @torch.inference_mode()
-def forward(runnable: Runnable, rows: Rows, batch_size: int) -> list[Outputs]:
+def forward(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Rows, batch_size: int
+) -> list[Outputs]:
     """Run the model over rows, longest first, so that what does not fit into memory fails at once.
 
     Returns:
         What the model says of each row, on the CPU, in the order of `rows`.
     """
-    collate = DataCollatorWithPadding(runnable.tokenizer)
+    collate = DataCollatorWithPadding(tokenizer)
     lengths = [len(ids) for ids in rows.inputs["input_ids"]]
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
     outputs: dict[int, Outputs] = {}
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
         padded = collate([{name: values[row] for name, values in rows.inputs.items()} for row in batch])
-        found = runnable.model(**{name: ids.to(runnable.model.device) for name, ids in padded.items()})
+        found = model(**{name: ids.to(model.device) for name, ids in padded.items()})
         outputs |= dict(zip(batch, _by_row(found), strict=True))
     return [outputs[row] for row in range(len(order))]
 

@@ -15,8 +15,8 @@ from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.inference import kinds
 from prunecli.inference.kinds.base import Kind
 from prunecli.models import pruned
-from prunecli.models.loading import is_ours, load_model, load_tokenizer, longest_input
-from prunecli.models.pruned import encoder_of
+from prunecli.models.loading import load_model, load_tokenizer, longest_input
+from prunecli.models.shipped import encoder_of, head_of, is_ours, shipped
 
 log = logging.getLogger(__name__)
 
@@ -99,12 +99,12 @@ def _needs_own_code(checkpoint: Checkpoint) -> bool:
     """Say whether only Python from the folder can load it; a folder of ours loads with our copy of its file."""
     if not _has_table(checkpoint):
         return "auto_map" in checkpoint.config
-    return pruned.is_pruned(checkpoint.config) and not is_ours(checkpoint)
+    return shipped(checkpoint) is not None and not is_ours(checkpoint)
 
 
 def _has_table(checkpoint: Checkpoint) -> bool:
     try:
-        pruned.head_of(checkpoint.architecture, encoder_of(checkpoint))
+        head_of(checkpoint)
     except UnsupportedModelError:
         return False
     return True

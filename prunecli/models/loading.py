@@ -1,9 +1,10 @@
 """Load any checkpoint that prunecli knows, never through a checkpoint's own code or wishes.
 
-Stock checkpoints load with the stock class of their family; pruned folders with the class that prunecli itself
-renders, after the folder's modeling file was found to be the same byte for byte.
+Stock checkpoints load with the stock class of their family; folders with a class of ours with prunecli's own copy
+of it, after `prunecli.models.shipped` found the folder's modeling file to be the same byte for byte.
 """
 
+import importlib
 import sys
 import types
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError, UnsupportedModelError
-from prunecli.models import modeling_pruned, pruned
+from prunecli.models import modeling_pruned, pruned, shipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +38,6 @@ class Loaded:
     encoder: Encoder
     head: str
     new: tuple[str, ...]
-
-
-def is_ours(checkpoint: Checkpoint) -> bool:
-    """Say whether a pruned folder runs nothing but a modeling file that is byte for byte what prunecli renders."""
-    encoder = pruned.encoder_of(checkpoint)
-    file = checkpoint.path / pruned.FILE
-    head = pruned.head_of(checkpoint.architecture, encoder)
-    expected = pruned.render(encoder, head)
-    same = file.is_file() and file.read_bytes() == expected.encode()
-    return same and checkpoint.config.get("auto_map") == pruned.auto_map(encoder, head)
 
 
 def model_class(encoder: Encoder, head: str, cut: bool) -> type[PreTrainedModel]:
@@ -76,6 +67,21 @@ def model_class(encoder: Encoder, head: str, cut: bool) -> type[PreTrainedModel]
     return shipped
 
 
+def class_around(model_type: str, head: str) -> type[PreTrainedModel]:
+    """Return our class of a model around an encoder.
+
+    Raises:
+        UnsupportedModelError: It has none with this head.
+    """
+    row = shipped.AROUND[model_type]
+    cls: type[PreTrainedModel] | None = getattr(
+        importlib.import_module(f"prunecli.models.{row.module}"), row.stem + head, None
+    )
+    if cls is None:
+        raise UnsupportedModelError(f"there is no {row.stem}{head}", "take another head")
+    return cls
+
+
 def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) -> Loaded:
     """Load a checkpoint in float32.
 
@@ -88,9 +94,12 @@ def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) 
         InputError: A tensor does not fit the config, or holds NaN or infinite values.
         UnsupportedModelError: The family or the head has no table.
     """
-    encoder = pruned.encoder_of(checkpoint)
-    head = head or pruned.head_of(checkpoint.architecture, encoder)
-    cls = model_class(encoder, head, pruned.is_pruned(checkpoint.config))
+    encoder = shipped.encoder_of(checkpoint)
+    head = head or shipped.head_of(checkpoint)
+    if shipped.is_around(checkpoint.config):
+        cls = class_around(checkpoint.config["model_type"], head)
+    else:
+        cls = model_class(encoder, head, pruned.is_pruned(checkpoint.config))
     state = _without_head(checkpoint, encoder) if _has_other_head(checkpoint, encoder, head) else None
     model, missing = _from_pretrained(cls, checkpoint, changes, state)
     for name, tensor in model.state_dict().items():
@@ -189,7 +198,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
         )
     settings = checkpoint.path / "tokenizer_config.json"
     name = strict_json.read_object(settings).get("tokenizer_class") if settings.is_file() else None
-    cls = getattr(transformers, str(name or pruned.encoder_of(checkpoint).model_type.tokenizer), None)
+    cls = getattr(transformers, str(name or shipped.encoder_of(checkpoint).model_type.tokenizer), None)
     if not (isinstance(cls, type) and issubclass(cls, PreTrainedTokenizerBase)):
         raise InputError(f"{settings}: tokenizer_class {name!r} is none of transformers'")
     try:

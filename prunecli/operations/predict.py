@@ -43,7 +43,8 @@ def _predictions(runnable: Runnable, items: Iterable[Item], batch_size: int) -> 
     kind, count, truncated = runnable.kind, 0, 0
     for window in windows(items, batch_size):
         rows = kind.encode(window, runnable.tokenizer, runnable.max_length)
-        found = kind.decode(rows, forward(runnable, rows, batch_size), runnable.model.config)
+        outputs = forward(runnable.model, runnable.tokenizer, rows, batch_size)
+        found = kind.decode(rows, outputs, runnable.model.config)
         for item, fields in zip(window, found, strict=True):
             yield {**_renamed(item.record, kind.writes), **fields}
         count, truncated = count + len(window), truncated + rows.truncated

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prunecli.checkpoints.folder import KEPT_TOKENS, Checkpoint, read_checkpoint
-from prunecli.checkpoints.safetensors_file import read_header
 from prunecli.config import VerifyConfig
-from prunecli.encoders import Encoder, module_names
+from prunecli.encoders import Encoder
 from prunecli.errors import InputError
-from prunecli.models import pruned
-from prunecli.models.loading import is_ours
-from prunecli.models.pruned import encoder_of
+from prunecli.models.pruned import AUTO_CLASSES
+from prunecli.models.shipped import encoder_of, head_of, is_ours
 from prunecli.verification import live, parity, static
 from prunecli.verification.base import Finding
-from prunecli.verification.isolated import ask_child
+from prunecli.verification.isolated import ask_child, request_for
 from prunecli.verification.tokenizer import check_tokenizer
 from prunecli.verification.vocabulary import check_vocabulary
 
@@ -49,7 +47,7 @@ def run(config: VerifyConfig) -> VerifyResult:
         )
     checkpoint = read_checkpoint(config.checkpoint)
     encoder = encoder_of(checkpoint)
-    ours = pruned.is_pruned(checkpoint.config) and is_ours(checkpoint)
+    ours = is_ours(checkpoint)
     if "auto_map" in checkpoint.config and not ours and not config.trust_remote_code:
         raise InputError(
             f"{checkpoint.path} carries Python that prunecli did not write",
@@ -73,7 +71,6 @@ def run(config: VerifyConfig) -> VerifyResult:
 
 def _live(config: VerifyConfig, checkpoint: Checkpoint, encoder: Encoder) -> list[Finding]:
     """Load the folder in the child, and compare with the reference."""
-    head = pruned.head_of(checkpoint.architecture, encoder)
     with tempfile.TemporaryDirectory(prefix="prunecli-verify-") as name:
         folder = Path(name)
         probes = folder / "probes.safetensors"
@@ -85,19 +82,7 @@ def _live(config: VerifyConfig, checkpoint: Checkpoint, encoder: Encoder) -> lis
                 config.against, config.masks, probes, config.mask_convention, checkpoint
             )
         log.info("Loading %s in an isolated child", checkpoint.path)
-        request = {
-            "checkpoint": str(checkpoint.path.resolve()),
-            "weight_files": [str(path.resolve()) for path in checkpoint.weight_files],
-            "module_names": {
-                name: module_names(checkpoint.config["model_type"], name)
-                for path in checkpoint.weight_files
-                for name in read_header(path)
-            },
-            "auto_class": pruned.AUTO_CLASSES[head],
-            "trust": "auto_map" in checkpoint.config,
-            "probes": str(probes),
-            "pad_token_id": checkpoint.config.get("pad_token_id") or 0,
-        }
+        request = request_for(checkpoint, AUTO_CLASSES[head_of(checkpoint)], probes)
         answer = ask_child(request, folder, config.timeout)
         findings = live.live_findings(answer, checkpoint, parity.ATOL if config.atol is None else config.atol)
         if reference is None:

@@ -56,16 +56,9 @@ def render(
     head = head_of(checkpoint.architecture, encoder)
     measured = run["result"] if run is not None and _is_what_the_run_measured(record["config"]) else None
     front = _front_matter(checkpoint, head, record["result"], run, measured)
-    environment = jinja2.Environment(
-        autoescape=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    template = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(template).render(
-        front=yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip(),
+    return fill(
+        TEMPLATE,
+        front,
         name=Path(record["result"]["out"]).name,
         result=record["result"],
         record=record,
@@ -84,6 +77,20 @@ def render(
     )
 
 
+def fill(template_name: str, front: Json, **facts: Any) -> str:
+    """Fill a template of this package: its front matter, and whatever else it names."""
+    environment = jinja2.Environment(
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    template = resources.files(__package__).joinpath(template_name).read_text(encoding="utf-8")
+    text = yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip()
+    return environment.from_string(template).render(front=text, **facts)
+
+
 def _is_what_the_run_measured(config: Json) -> bool:
     """Say whether what the run measured holds for the cut: not with other masks, more units, or fewer tokens."""
     return config["masks"] is None and not config["round_to"] and not config["prune_vocab"]
@@ -96,7 +103,7 @@ def _front_matter(
     front = {
         "library_name": "sentence-transformers" if sentences else "transformers",
         "pipeline_tag": PIPELINES[head],
-        **_carried(checkpoint),
+        **carried(checkpoint.path),
         "tags": [
             *(["sentence-transformers"] if sentences else []),
             "pruned",
@@ -113,9 +120,9 @@ def _front_matter(
     return front
 
 
-def _carried(checkpoint: Checkpoint) -> Json:
-    """Return license, language and the like from the source's card."""
-    path = checkpoint.path / CARD
+def carried(folder: Path) -> Json:
+    """Return license, language and the like from the card of a source's folder."""
+    path = folder / CARD
     found = (
         FRONT_MATTER.search(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else None
     )

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prunecli.checkpoints.folder import Checkpoint
+from prunecli.checkpoints.safetensors_file import read_header
+from prunecli.encoders import module_names
 from prunecli.errors import PruneError
 
 CHILD = Path(__file__).with_name("child.py")
@@ -36,6 +39,23 @@ class Answer:
     stage: str
     error: str | None
     outputs: Path
+
+
+def request_for(checkpoint: Checkpoint, auto_class: str, probes: Path) -> dict[str, Any]:
+    """Return what the child shall do with a folder: load it with an auto class and run it on the probes."""
+    return {
+        "checkpoint": str(checkpoint.path.resolve()),
+        "weight_files": [str(path.resolve()) for path in checkpoint.weight_files],
+        "module_names": {
+            name: module_names(checkpoint.config["model_type"], name)
+            for path in checkpoint.weight_files
+            for name in read_header(path)
+        },
+        "auto_class": auto_class,
+        "trust": "auto_map" in checkpoint.config,
+        "probes": str(probes),
+        "pad_token_id": checkpoint.config.get("pad_token_id") or 0,
+    }
 
 
 def ask_child(request: Mapping[str, Any], folder: Path, timeout: int) -> Answer:

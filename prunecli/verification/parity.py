@@ -16,7 +16,8 @@ from prunecli.errors import InputError
 from prunecli.masks import formats
 from prunecli.masks.gates import put_gates, set_masks
 from prunecli.models import pruned
-from prunecli.models.loading import is_ours, load_model
+from prunecli.models.loading import load_model
+from prunecli.models.shipped import is_ours, shipped
 from prunecli.verification.base import Finding, found
 from prunecli.verification.vocabulary import ids_in
 
@@ -77,9 +78,10 @@ def reference_outputs(
         PruneError: The reference cannot be loaded.
     """
     checkpoint = read_checkpoint(model_of(against))
-    if pruned.is_pruned(checkpoint.config) and not is_ours(checkpoint):
+    carried = shipped(checkpoint)
+    if carried is not None and not is_ours(checkpoint):
         raise InputError(
-            f"{against}: its {pruned.FILE} is not prunecli's own",
+            f"{against}: its {carried.file} is not prunecli's own",
             "compare against a run folder or a dense checkpoint",
         )
     if masks is not None and pruned.is_pruned(checkpoint.config):

@@ -11,7 +11,7 @@ from typing import Any
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import DANGEROUS_KEYS, RECORD, Checkpoint, files_in, sha256
 from prunecli.encoders import Encoder
-from prunecli.models import pruned
+from prunecli.models.shipped import shipped
 from prunecli.verification.base import Finding, found
 
 GENERATION_KEYS = ("max_length", "min_length", "top_k", "top_p", "temperature", "num_beams")
@@ -104,8 +104,9 @@ def _wrong_reference(folder: Path, value: Any) -> str | None:
 
 def check_code(checkpoint: Checkpoint, ours: bool) -> Finding:
     """The modeling file is byte for byte what prunecli writes, or the user trusts it."""
-    if not pruned.is_pruned(checkpoint.config) and "auto_map" not in checkpoint.config:
+    carried = shipped(checkpoint)
+    if carried is None and "auto_map" not in checkpoint.config:
         return Finding("code", "pass", "no code in use")
-    if ours:
-        return Finding("code", "pass", f"{pruned.FILE} is byte for byte prunecli's own")
+    if carried is not None and ours:
+        return Finding("code", "pass", f"{carried.file} is byte for byte prunecli's own")
     return Finding("code", "pass", "not prunecli's own; run because of --trust-remote-code")

@@ -15,7 +15,15 @@ from prunecli.cli.app import VERBS
 from prunecli.errors import ExitCode
 from prunecli.inference.timing import Spread
 from prunecli.masks.latency_table import LatencyTable, Setting, SublayerTimes
-from prunecli.operations import apply_masks, benchmark, evaluate, self_test, train_masks, verify_automodel
+from prunecli.operations import (
+    apply_masks,
+    benchmark,
+    convert,
+    evaluate,
+    self_test,
+    train_masks,
+    verify_automodel,
+)
 from tests.contract import freeze
 
 DOCS = freeze.ROOT / "docs"
@@ -144,6 +152,7 @@ def test_every_exit_code_is_explained() -> None:
         LatencyTable,
         Setting,
         SublayerTimes,
+        convert.ConvertResult,
         self_test.SelfTestResult,
         self_test.Step,
     ],

@@ -28,7 +28,7 @@ def rows(runnable: Runnable) -> Rows:
 
 
 def test_outputs_come_in_the_order_of_the_rows(runnable: Runnable, rows: Rows) -> None:
-    together = forward(runnable, rows, batch_size=3)
+    together = forward(runnable.model, runnable.tokenizer, rows, batch_size=3)
     for row, output in enumerate(together):
         with torch.no_grad():
             alone = runnable.model(torch.tensor([rows.inputs["input_ids"][row]])).logits[0]
@@ -40,7 +40,7 @@ def test_batches_are_of_like_length_and_the_longest_comes_first(runnable: Runnab
     runnable.model.register_forward_pre_hook(
         lambda model, args, kwargs: shapes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
     )
-    forward(runnable, rows, batch_size=3)
+    forward(runnable.model, runnable.tokenizer, rows, batch_size=3)
     assert shapes == [(3, 40), (3, 5), (2, 3)]
 
 

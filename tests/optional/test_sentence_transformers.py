@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from transformers import PreTrainedModel
 
+import prunecli
 from prunecli.config import VerifyConfig
 from prunecli.masks import MaskSet, formats
 from prunecli.masks.gates import put_gates, set_masks
@@ -113,3 +115,16 @@ def test_it_can_be_saved_again_and_loads(tmp_path: Path) -> None:
     pruned.save(str(tmp_path / "again"))
     again = SentenceTransformer(str(tmp_path / "again"), device="cpu", trust_remote_code=True)
     assert np.array_equal(pruned.encode(SENTENCES), again.encode(SENTENCES))
+
+
+@pytest.mark.parametrize("activation", ["Sigmoid", "Identity"])
+def test_a_cross_encoder_scores_with_a_converted_pruning_encoder(tmp_path: Path, activation: str) -> None:
+    stock, out = tiny.save_tiny(tmp_path / "stock", "bert", num_labels=1), tmp_path / "converted"
+    source = CrossEncoder(str(stock), device="cpu", activation_fn=getattr(torch.nn, activation)())
+    source.save_pretrained(str(tmp_path / "source"))
+    assert prunecli.convert(tmp_path / "source", out, to="pruning-encoder").written
+    converted = CrossEncoder(str(out), device="cpu", trust_remote_code=True)
+    np.testing.assert_allclose(converted.predict(PAIRS), source.predict(PAIRS), atol=1e-5)
+    converted.save_pretrained(str(tmp_path / "again"))
+    again = CrossEncoder(str(tmp_path / "again"), device="cpu", trust_remote_code=True)
+    np.testing.assert_allclose(again.predict(PAIRS), source.predict(PAIRS), atol=1e-5)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from prunecli.checkpoints.folder import WEIGHTS, read_checkpoint
 from prunecli.errors import InputError, UnsupportedModelError
-from prunecli.models.loading import is_ours, load_model, load_tokenizer
+from prunecli.models.loading import load_model, load_tokenizer
+from prunecli.models.shipped import is_ours
 from tests import tiny
 
 QUERY = "bert.encoder.layer.1.attention.self.query.weight"

@@ -1,0 +1,166 @@
+"""Our own PruningEncoder folders: one config, one set of weights with stock names, `pruning_head.classifier` on top.
+
+`pruning_encoder` is the first of the formats that others become; a plain encoder becomes one with a new head.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prunecli.checkpoints.folder import read_checkpoint
+from prunecli.checkpoints.kinds.base import Json, Kind, Model, NewTensor, Reading, width_of, without
+from prunecli.checkpoints.number_types import from_floats
+from prunecli.checkpoints.safetensors_file import Declared, TensorEntry
+from prunecli.encoders import for_config
+from prunecli.errors import InputError
+
+NAME = "pruning_encoder"
+RERANKING, PRUNING_ONLY = "reranking_pruning", "pruning_only"
+LAST_HIDDEN_STATE, PRE_FINAL_NORM = "last_hidden_state", "pre_final_norm"
+SEQUENCE, TOKENS = "PruningEncoderForSequenceClassification", "PruningEncoderForTokenClassification"
+HEAD = {"weight": "pruning_head.classifier.weight", "bias": "pruning_head.classifier.bias"}
+PRUNING_LABELS = {"0": "prune", "1": "keep"}
+# From 5.1 on, the last hidden state that ModernBERT gives is the one after its final norm.
+NORMED_SINCE = (5, 1)
+# What others look for at the top: sizes, and the activation that CrossEncoder puts on scores.
+OUTER = (
+    "sentence_transformers", "vocab_size", "hidden_size", "max_position_embeddings", "type_vocab_size",
+    "pad_token_id",
+)  # fmt: skip
+NEW_STD = 0.02
+
+
+def pruning_model(
+    says: str,
+    mode: str,
+    base: Mapping[str, Any],
+    pruning: Json,
+    tensors: Mapping[str, TensorEntry | NewTensor],
+    tokenizer: Path,
+    max_length: int | None = None,
+    notes: tuple[str, ...] = (),
+) -> Model:
+    """Return a model in our format.
+
+    Args:
+        says: What was found.
+        mode: `reranking_pruning` or `pruning_only`.
+        base: The stock config of the encoder.
+        pruning: `classifier_dropout`, `hidden_state`, `default_threshold`.
+        tensors: By their new names.
+        tokenizer: The folder with the tokenizer.
+        max_length: Tokens that it was trained with.
+        notes: What the user should know.
+
+    Raises:
+        UnsupportedModelError: The encoder's family has no table.
+    """
+    encoder = without(base, "auto_map", "architectures", "dtype", "torch_dtype", "transformers_version")
+    for_config(encoder)  # names the family that is not supported
+    labels = labels_of(base) if mode == RERANKING else PRUNING_LABELS
+    stored = [entry for entry in tensors.values() if isinstance(entry, TensorEntry)]
+    config = {
+        "model_type": NAME,
+        "architectures": [SEQUENCE if mode == RERANKING else TOKENS],
+        "mode": mode,
+        "id2label": labels,
+        "label2id": {name: int(number) for number, name in labels.items()},
+        **{key: encoder[key] for key in OUTER if key in encoder},
+        "pruning_config": {"hidden_size": for_config(encoder).hidden, **pruning},
+        "base_model_config": encoder,
+        "dtype": width_of(stored),
+    }
+    return Model(says, config, tensors, tokenizer, encoder, max_length, notes)
+
+
+def labels_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return a config's labels by number; transformers writes none where there are two without a name."""
+    labels = config.get("id2label")
+    if isinstance(labels, dict) and labels:
+        return {str(number): str(name) for number, name in labels.items()}
+    count = config.get("num_labels", 2)
+    return {str(number): f"LABEL_{number}" for number in range(count if type(count) is int else 2)}
+
+
+def state_of_hidden_states(base: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Return which state `hidden_states[-1]` was where a head was trained on it, and what to say about that.
+
+    For most encoders it is the output. For ModernBERT it went into the final norm up to transformers 5.0.
+    """
+    if base.get("model_type") != "modernbert":
+        return LAST_HIDDEN_STATE, ()
+    version = base.get("transformers_version")
+    parts = str(version).split(".")[:2]
+    known = version is not None and len(parts) == 2 and all(part.isdecimal() for part in parts)
+    if base.get("tie_last_hidden_states") is not False and known and tuple(map(int, parts)) >= NORMED_SINCE:
+        return LAST_HIDDEN_STATE, ()
+    said = f"transformers {version} saved it" if known else "no transformers version is noted"
+    return PRE_FINAL_NORM, (
+        f"The pruning head reads ModernBERT's state before the final norm, as it was trained ({said}).",
+    )
+
+
+def with_prefix(tensors: Mapping[str, TensorEntry], base: Mapping[str, Any]) -> dict[str, TensorEntry]:
+    """Return a bare encoder's tensors as they are called inside a model, without its pooler."""
+    prefix = f"{for_config(base).model_type.prefix}."
+    inside = any(name.startswith(prefix) for name in tensors)
+    named = tensors if inside else {prefix + name: entry for name, entry in tensors.items()}
+    return {
+        name: entry
+        for name, entry in named.items()
+        if name.startswith(prefix) and not name.startswith(f"{prefix}pooler.")
+    }
+
+
+def _recognises(folder: Path, config: Json) -> bool:
+    return config.get("model_type") == NAME and "base_model_config" in config
+
+
+def _read(folder: Path, reading: Reading) -> Model:
+    """Read a folder of ours: its tensors have their names already."""
+    checkpoint = read_checkpoint(folder)
+    config = without(checkpoint.config, "auto_map", "transformers_version")
+    base = config.get("base_model_config")
+    if not isinstance(base, dict) or config.get("mode") not in (RERANKING, PRUNING_ONLY):
+        raise InputError(
+            f"{folder / 'config.json'} lacks base_model_config or mode", "convert the source again"
+        )
+    return Model(f"PruningEncoder, {config['mode']}", config, checkpoint.tensors, folder, base)
+
+
+def _make(model: Model, reading: Reading) -> Model:
+    """Return the model itself, or a plain encoder with a new pruning head."""
+    if model.config["model_type"] == NAME:
+        return model
+    if model.config.get("pruned_heads"):
+        raise InputError(
+            f"{model.tokenizer} has lost heads, and a PruningEncoder stands on a whole encoder",
+            "take the encoder before its heads were removed",
+        )
+    architecture = str((model.config.get("architectures") or [""])[0])
+    ranks = architecture.endswith("ForSequenceClassification")
+    tensors = dict(model.tensors)
+    if not ranks:
+        tensors = dict(
+            with_prefix({k: v for k, v in tensors.items() if isinstance(v, TensorEntry)}, model.encoder)
+        )
+    hidden, dtype = for_config(model.encoder).hidden, _float_of(tensors)
+    random = np.random.default_rng(reading.seed).normal(0, NEW_STD, (2, hidden)).astype(np.float32)
+    weight, bias = Declared(HEAD["weight"], dtype, (2, hidden)), Declared(HEAD["bias"], dtype, (2,))
+    tensors[weight.name] = NewTensor(weight, from_floats(random, dtype).tobytes())
+    tensors[bias.name] = NewTensor(bias, bytes(bias.size))
+    pruning = {"classifier_dropout": 0.1, "hidden_state": LAST_HIDDEN_STATE}
+    return pruning_model(
+        model.says, RERANKING if ranks else PRUNING_ONLY, model.encoder, pruning, tensors,
+        model.tokenizer, model.max_length, (*model.notes, "The pruning head is new: it has to be trained."),
+    )  # fmt: skip
+
+
+def _float_of(tensors: Mapping[str, TensorEntry | NewTensor]) -> str:
+    stored = width_of(entry for entry in tensors.values() if isinstance(entry, TensorEntry))
+    return {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}[stored]
+
+
+KIND = Kind("PruningEncoder as prunecli writes it", _recognises, _read, _make, becomes="pruning-encoder")

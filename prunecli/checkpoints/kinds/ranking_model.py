@@ -1,0 +1,32 @@
+"""The plain cross-encoder inside a PruningEncoder, as a stock folder: loads without remote code."""
+
+from prunecli.checkpoints.kinds.base import Kind, Model, Reading
+from prunecli.checkpoints.kinds.pruning_encoder import RERANKING, labels_of
+from prunecli.encoders import for_config
+from prunecli.errors import InputError
+
+
+def _make(model: Model, reading: Reading) -> Model:
+    """Leave the pruning head out and take the encoder's own config.
+
+    Raises:
+        InputError: There is no ranking in it.
+    """
+    if model.config.get("mode") != RERANKING:
+        raise InputError(
+            f"{model.says} has no ranking model in it", f"only PruningEncoders of mode {RERANKING} have one"
+        )
+    labels = labels_of(model.config)
+    config = {
+        **model.encoder,
+        "architectures": [f"{for_config(model.encoder).model_type.stem}ForSequenceClassification"],
+        "id2label": labels,
+        "label2id": {name: int(number) for number, name in labels.items()},
+        "dtype": model.config.get("dtype", "float32"),
+    }
+    tensors = {name: entry for name, entry in model.tensors.items() if not name.startswith("pruning_head.")}
+    notes = (*model.notes, "The pruning head is left out.")
+    return Model(model.says, config, tensors, model.tokenizer, config, model.max_length, notes)
+
+
+KIND = Kind("the cross-encoder inside a PruningEncoder", make=_make)

@@ -1,0 +1,47 @@
+"""`prunecli convert`."""
+
+import os
+
+from prunecli.cli.options import Verb
+from prunecli.cli.output import Output
+from prunecli.config import ConvertConfig
+from prunecli.errors import ExitCode
+
+
+def _run(config: ConvertConfig, out: Output) -> ExitCode:
+    os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when transformers is imported
+    from prunecli.operations import convert
+
+    result = convert.run(config)
+    out.line(f"{result.source} is {result.says} ({result.kind}); it becomes {result.to}")
+    for note in result.notes:
+        out.line(note)
+    out.result(result, quiet=str(result.out) if result.written else "", verb=config.verb)
+    if config.dry_run:
+        out.line(
+            f"Dry run, nothing written. It would write {result.tensors} tensors, {result.bytes:,} bytes: "
+            f"{', '.join(result.files)}"
+        )
+        return ExitCode.DONE
+    out.table(
+        ["check", "verdict", "detail"], [[item.check, item.status, item.detail] for item in result.findings]
+    )
+    failed = [item.check for item in result.findings if item.status == "fail"]
+    if failed:
+        out.line(f"What was written does not equal the source: {', '.join(failed)}. Nothing is left of it.")
+        return ExitCode.VERDICT_NO
+    out.line(f"{result.out} is proven equal to its source. Next: prunecli verify-automodel {result.out}")
+    return ExitCode.DONE
+
+
+VERB = Verb(
+    ConvertConfig,
+    _run,
+    "Make a folder that everyone can load of other people's checkpoints, and prove it equal to its source.",
+    (
+        "prunecli convert ./open-provence-model ./converted",
+        "prunecli convert ./pruning-encoder ./converted --allow-pickle",
+        "prunecli convert ./my-reranker ./fresh --to pruning-encoder",
+        "prunecli convert ./converted ./reranker --to ranking-model --dtype float16",
+    ),
+)

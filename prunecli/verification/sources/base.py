@@ -1,0 +1,109 @@
+"""What every reading of a source needs: weights by the libraries' own loaders, a stock model around them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors.torch import load_file
+from torch import Tensor
+
+from prunecli.checkpoints.folder import INDEX, PICKLES, WEIGHTS, inside
+from prunecli.checkpoints.strict_json import read_object
+from prunecli.errors import InputError
+
+State = dict[str, Tensor]
+Inputs = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The folder that shall equal the source, as far as a reading may look at it.
+
+    Attributes:
+        config: Its config.json.
+        state: Its tensors: those that are new in it cannot be read elsewhere.
+        dtype: The type that its numbers were rounded to; None where they are as the source has them.
+    """
+
+    config: dict[str, Any]
+    state: State
+    dtype: torch.dtype | None = None
+
+
+# Computes what a source gives on some inputs: (source, folder of --base, written folder, inputs) -> outputs.
+Reading = Callable[[Path, Path | None, Written, Inputs], dict[str, Tensor]]
+
+
+def load_weights(folder: Path, written: Written) -> State:
+    """Load a folder's tensors with safetensors or `torch.load(weights_only=True)`, as float32."""
+    for one, index in ((WEIGHTS, INDEX), PICKLES[:2]):
+        names = [one] if (folder / one).is_file() else []
+        if (folder / index).is_file():
+            names = sorted(set(read_object(folder / index, 50_000_000)["weight_map"].values()))
+        if names:
+            states = [load_one(inside(folder, name), written) for name in names]
+            return {name: tensor for state in states for name, tensor in state.items()}
+    raise InputError(f"{folder} has no {WEIGHTS}")
+
+
+def load_one(file: Path, written: Written) -> State:
+    """Load one file of tensors as float32, rounded as the written ones are."""
+    if file.suffix == ".safetensors":
+        state = load_file(file)
+    else:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    return {
+        name: tensor.to(written.dtype).float() if tensor.is_floating_point() else tensor
+        for name, tensor in state.items()
+    }
+
+
+def stock_model(auto_class: str, entries: Mapping[str, Any], state: State, where: Path) -> Any:
+    """Build a stock model from a config's entries and give it tensors.
+
+    Raises:
+        InputError: A tensor that the model needs is missing, or does not fit.
+    """
+    left_out = (
+        "auto_map",
+        "architectures",
+        "dtype",
+        "torch_dtype",
+        "attn_implementation",
+        "_attn_implementation",
+    )
+    own = {key: value for key, value in entries.items() if key not in (*left_out, "model_type")}
+    try:
+        config = transformers.AutoConfig.for_model(entries["model_type"], **own)
+        cls = getattr(transformers, auto_class)._model_mapping[type(config)]
+        model, report = cls.from_pretrained(
+            None, config=config, state_dict=state, dtype=torch.float32, output_loading_info=True
+        )
+    except Exception as error:  # a config that makes no sense raises whatever it first breaks
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{where}: its weights do not fit its config: {said}", "copy both again") from error
+    bare = auto_class == "AutoModel"  # an encoder whose pooler nothing reads may come without it
+    lost = [name for name in report["missing_keys"] if not (bare and name.startswith("pooler."))]
+    if lost:
+        raise InputError(
+            f"{where}: tensor {min(lost)} is missing ({len(lost)} in all)", "copy the whole checkpoint"
+        )
+    return model.eval()
+
+
+def keep_or_prune(state_BTH: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return pruning logits [batch, tokens, 2]."""
+    return torch.nn.functional.linear(state_BTH, weight, bias)
+
+
+def before_final_norm(model: Any, inputs: Inputs) -> tuple[Any, Tensor]:
+    """Run a model; return its output and the state that transformers up to 5.0 gave as `hidden_states[-1]`.
+
+    `tie_last_hidden_states` makes later ones give the same; the modeling file takes it in another way.
+    """
+    model.base_model.config.tie_last_hidden_states = False
+    output = model(**inputs, output_hidden_states=True)
+    return output, output.hidden_states[-1]
