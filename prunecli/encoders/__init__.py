@@ -43,7 +43,8 @@ def supported_model_types() -> list[str]:
 def module_names(model_type: Any, tensor: str) -> list[str]:
     """Return what transformers calls a file's tensor once it is loaded; several where the file stacks their rows."""
     names = [f".{tensor}"]
-    family = _families()[model_type][0] if model_type in _families() else None
+    known = isinstance(model_type, str) and model_type in _families()
+    family = _families()[model_type][0] if known else None
     for stored, modules in family.stored.items() if family is not None else ():
         if f".{stored}." in names[0]:
             names = [name.replace(f".{stored}.", f".{module}.") for name in names for module in modules]

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 import prunecli
 from prunecli.checkpoints.folder import WEIGHTS
 from prunecli.checkpoints.kinds import recognise
-from prunecli.errors import InputError
+from prunecli.errors import InputError, PruneError
 from prunecli.models.pruning_encoder import PruningEncoderForSequenceClassification
 from tests.convert.conftest import ORIGINALS, Convert, expected
 
@@ -334,3 +334,22 @@ def test_what_is_nothing_known_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="original-pruning-encoder or stock"):
         recognise(tmp_path)
     assert recognise(tmp_path, "stock") == "stock"
+
+
+@pytest.mark.parametrize(
+    ("file", "entries"),
+    [
+        ("pruning_encoder_config.json", {"mode": ["reranking_pruning"]}),
+        ("pruning_head/config.json", {"classifier_dropout": "much"}),
+        ("ranking_model/config.json", {"id2label": {"a": "A"}}),
+        ("ranking_model/config.json", {"model_type": ["bert"]}),
+        ("ranking_model/config.json", {"hidden_size": -1}),
+    ],
+)
+def test_configs_that_make_no_sense_are_bad_input(
+    file: str, entries: dict[str, Any], original: Original, convert: Convert
+) -> None:
+    folder = original("reranking-pruning-bert")
+    change(folder / file, **entries)
+    with pytest.raises(PruneError):
+        convert(folder)

@@ -70,13 +70,13 @@ def _mode(folder: Path, settings: Json) -> str:
     """Return the mode that the settings state, or that the folders show."""
     there = [mode for mode, name in MODEL_FOLDERS.items() if (folder / name).is_dir()]
     stated = settings.get("mode", there[0] if len(there) == 1 else None)
-    if stated not in MODEL_FOLDERS:
+    if not isinstance(stated, str) or stated not in MODEL_FOLDERS:
         raise InputError(
             f"{folder} is half a PruningEncoder: mode {stated!r} in {SETTINGS}, and no folder "
             f"{' or '.join(MODEL_FOLDERS.values())}",
             "copy the whole checkpoint",
         )
-    return str(stated)
+    return stated
 
 
 def _part(folder: Path, name: str) -> Path:
@@ -121,7 +121,7 @@ def _tokenizer(folder: Path, inner: Checkpoint) -> Path:
 
 def _about_segments(inner: Checkpoint) -> tuple[str, ...]:
     """Say where scores differ from the package's own, which dropped `token_type_ids`."""
-    if inner.config.get("type_vocab_size", 0) < 2:
+    if (whole_number(inner.config.get("type_vocab_size")) or 0) < 2:
         return ()
     return (
         "The package never gave the model its token_type_ids; here they reach it. "

@@ -56,9 +56,13 @@ def pruning_model(
 
     Raises:
         UnsupportedModelError: The encoder's family has no table.
+        InputError: Labels or dropout make no sense.
     """
     encoder = without(base, "auto_map", "architectures", "dtype", "torch_dtype", "transformers_version")
     for_config(encoder)  # names the family that is not supported
+    dropout = pruning["classifier_dropout"]
+    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
+        raise InputError(f"the dropout of the pruning head is {dropout!r}", "write a number from 0 to 1")
     labels = labels_of(base) if mode == RERANKING else PRUNING_LABELS
     stored = [entry for entry in tensors.values() if isinstance(entry, TensorEntry)]
     config = {
@@ -76,9 +80,17 @@ def pruning_model(
 
 
 def labels_of(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return a config's labels by number; transformers writes none where there are two without a name."""
+    """Return a config's labels by number; transformers writes none where there are two without a name.
+
+    Raises:
+        InputError: They are not numbered from 0 on.
+    """
     labels = config.get("id2label")
     if isinstance(labels, dict) and labels:
+        if sorted(map(str, labels)) != sorted(map(str, range(len(labels)))):
+            raise InputError(
+                f"id2label is not numbered 0 to {len(labels) - 1}", "number the labels in config.json"
+            )
         return {str(number): str(name) for number, name in labels.items()}
     count = config.get("num_labels", 2)
     return {str(number): f"LABEL_{number}" for number in range(count if type(count) is int else 2)}

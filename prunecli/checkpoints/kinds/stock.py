@@ -12,7 +12,7 @@ OBSOLETE = "embeddings.position_ids"
 
 
 def _recognises(folder: Path, config: Json) -> bool:
-    return config.get("model_type") in supported_model_types()
+    return str(config.get("model_type")) in supported_model_types()
 
 
 def _read(folder: Path, reading: Reading) -> Model:
