@@ -13,7 +13,7 @@ Everything that gates, cuts, counts or ships a model is derived from `touches`.
 from dataclasses import dataclass
 from typing import Literal
 
-from prunecli.config import GROUPS as GROUPS
+from prunecli.config.shared import GROUPS as GROUPS
 from prunecli.encoders import Encoder
 
 ROWS: Literal[0] = 0

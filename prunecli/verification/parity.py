@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
 from prunecli.checkpoints.run_folder import is_run, model_of
-from prunecli.config import MaskConvention
+from prunecli.config.shared import MaskConvention
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
 from prunecli.masks import formats

@@ -29,7 +29,7 @@ SHARED = {
 HEAD = """\
 # Command line
 
-Made from the fields of `prunecli/config.py` by `python -m tests.contract.freeze`; `prunecli VERB --help` shows
+Made from the fields of `prunecli/config/` by `python -m tests.contract.freeze`; `prunecli VERB --help` shows
 the same.
 
 A value comes from the first of these that has one: the option, the [environment variable](environment.md),

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from prunecli.config import (
-    GROUPS,
     ApplyMasksConfig,
     BenchmarkConfig,
     EvaluateConfig,
@@ -16,6 +15,7 @@ from prunecli.config import (
     TrainMasksConfig,
     VerifyConfig,
 )
+from prunecli.config.shared import GROUPS
 from prunecli.errors import InputError
 from prunecli.fields import VerbConfig, config_fields, plain
 

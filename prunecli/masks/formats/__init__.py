@@ -7,7 +7,7 @@ pruned_indices.py      JSON of what goes: by group and layer, or `pruned_heads` 
 
 from pathlib import Path
 
-from prunecli.config import MaskConvention
+from prunecli.config.shared import MaskConvention
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
 from prunecli.masks.formats import pruned_indices, pt_files, safetensors_masks

@@ -12,7 +12,7 @@ In files of the original framework the FFN masks scale the *inputs* of the two F
 
 from pathlib import Path
 
-from prunecli.config import MaskConvention
+from prunecli.config.shared import MaskConvention
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError, MaskError
 from prunecli.masks.mask_set import Array, MaskSet

@@ -1,0 +1,42 @@
+"""`benchmark`: what is timed, and at what sizes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from prunecli.fields import OUTPUT, Opt, VerbConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkConfig(VerbConfig):
+    """`prunecli benchmark CHECKPOINT [OTHER]`."""
+
+    verb: ClassVar[str] = "benchmark"
+
+    checkpoint: Annotated[
+        str, Opt("A checkpoint, pruned folder, or run folder (its dense model).", positional=True)
+    ]
+    other: Annotated[
+        str | None, Opt("A second one, whose speed-up over the first is measured.", positional=True)
+    ] = None
+    batch_sizes: Annotated[tuple[int, ...], Opt("Sequences a batch; repeat it for several.", minimum=1)] = (
+        1,
+        8,
+    )
+    lengths: Annotated[
+        tuple[int, ...],
+        Opt(
+            "Tokens a sequence; repeat it for several. Default: 128, or the most that the model takes.",
+            minimum=2,
+        ),
+    ] = ()
+    rounds: Annotated[int, Opt("Measurements of each; medians count.", minimum=3)] = 20
+    threads: Annotated[int, Opt("Threads that torch may use.", minimum=1)] = 1
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Where to compute.")] = "cpu"
+    table: Annotated[
+        bool, Opt("Measure each width of attention and feed-forward sublayers, for budgets in milliseconds.")
+    ] = False
+    out: Annotated[
+        Path | None, Opt("JSON file to write the table to, besides the cache.", OUTPUT, short="-o")
+    ] = None
+    overwrite: Annotated[bool, Opt("Replace the output file if it exists.", OUTPUT)] = False

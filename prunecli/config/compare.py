@@ -1,0 +1,62 @@
+"""`compare`: methods, targets and seeds."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from prunecli.config.shared import BatchSize, Device, Overwrite
+from prunecli.config.train_masks import TrainMasksConfig
+from prunecli.fields import BUDGET, OUTPUT, Opt, VerbConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareConfig(VerbConfig):
+    """`prunecli compare MODEL TASK`."""
+
+    verb: ClassVar[str] = "compare"
+
+    model: Annotated[str, Opt("Fine-tuned checkpoint folder, hub id, or demo.", positional=True)]
+    task: Annotated[
+        str, Opt("A GLUE or SQuAD task, demo, or a data file or folder of your own.", positional=True)
+    ]
+    data_dir: Annotated[
+        Path | None, Opt("Folder with the task's train and validation files, instead of the hub.")
+    ] = None
+    text_columns: Annotated[str | None, Opt("Columns with the text, for data of your own.")] = None
+    label_column: Annotated[str | None, Opt("Column with the label, for data of your own.")] = None
+    task_kind: Annotated[str | None, Opt("What data of your own are for, as for train-masks.")] = None
+    max_length: Annotated[int | None, Opt("Tokens an example is cut to, as for train-masks.", minimum=8)] = (
+        None
+    )
+    methods: Annotated[str, Opt("Methods without training, as A,B; all is every one there is.", BUDGET)] = (
+        "all"
+    )
+    targets: Annotated[str, Opt("Shares of the encoder's FLOPs to keep, as A,B.", BUDGET)] = (
+        "0.9,0.7,0.5,0.4,0.3,0.2,0.1"
+    )
+    seeds: Annotated[
+        int, Opt("Draws of calibration rows; results are means over them.", BUDGET, minimum=1)
+    ] = 1
+    calibration_rows: Annotated[
+        int | None, Opt("Training rows that units are scored with. Default: 2048.", BUDGET, minimum=8)
+    ] = None
+    keep_weights: Annotated[bool, Opt("Do not refit output projections.", BUDGET)] = False
+    round_to: Annotated[int, Opt("Keep each layer's width a multiple of N.", BUDGET, minimum=1)] = 1
+    batch_size: BatchSize = 32
+    device: Device = "auto"
+    out: Annotated[Path | None, Opt("Folder for the page. Default: runs/MODEL-TASK-compare.", OUTPUT)] = None
+    overwrite: Overwrite = False
+
+    @property
+    def out_folder(self) -> Path:
+        """Return the folder of the page."""
+        return self.out or Path("runs") / f"{Path(self.model).name}-{Path(self.task).stem}-compare"
+
+    def training(self) -> TrainMasksConfig:
+        """Return the same model, data and budget in the words of train-masks."""
+        shared = ("model", "task", "data_dir", "text_columns", "label_column", "task_kind", "max_length")
+        more = ("keep_weights", "round_to", "batch_size", "device")
+        words = {name: getattr(self, name) for name in (*shared, *more)}
+        rows = self.calibration_rows or 2048
+        asked = {"sweep": self.targets, "calibration_rows": rows, "out": self.out_folder}
+        return TrainMasksConfig.of({**words, **asked, "overwrite": self.overwrite})

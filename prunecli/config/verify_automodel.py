@@ -1,0 +1,29 @@
+"""`verify-automodel`: what is proven against what."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from prunecli.config.shared import MaskConvention, Trust
+from prunecli.fields import MASKS, Opt, VerbConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyConfig(VerbConfig):
+    """`prunecli verify-automodel CHECKPOINT`."""
+
+    verb: ClassVar[str] = "verify-automodel"
+
+    checkpoint: Annotated[Path, Opt("The folder to verify.", positional=True)]
+    against: Annotated[Path | None, Opt("What it shall equal: a run folder or a checkpoint.")] = None
+    masks: Annotated[Path | None, Opt("Masks to gate the --against checkpoint with.")] = None
+    mask_convention: MaskConvention = "auto"
+    atol: Annotated[
+        float | None,
+        Opt(
+            "Largest difference that counts as equal. Default: 1e-5, more for real masks in half precision.",
+            minimum=0,
+        ),
+    ] = None
+    timeout: Annotated[int, Opt("Seconds that the isolated child may take.", MASKS, minimum=1)] = 600
+    trust_remote_code: Trust = False
