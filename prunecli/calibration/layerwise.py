@@ -51,6 +51,8 @@ def record_calls(model: nn.Module, encoder: Encoder, batches: Sequence[Batch]) -
     Raises:
         UnsupportedModelError: Layers are computed more than once, or something happens between two of them.
     """
+    if encoder.repeats > 1:
+        raise _unchained(encoder)
     layers = layers_of(model, encoder)
     calls = Calls(others=[[] for _ in layers])
     below: list[Tensor] = []  # what the layer below wrote last
@@ -79,12 +81,16 @@ def record_calls(model: nn.Module, encoder: Encoder, batches: Sequence[Batch]) -
     finally:
         for handle in handles:
             handle.remove()
-    if encoder.repeats > 1 or not calls.chained:
-        raise UnsupportedModelError(
-            f"the layers of this {encoder.model_type.name} are no plain chain, so they cannot be refitted one by one",
-            "add --no-reconstruct",
-        )
+    if not calls.chained:
+        raise _unchained(encoder)
     return calls
+
+
+def _unchained(encoder: Encoder) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"the layers of this {encoder.model_type.name} are no plain chain, so they cannot be refitted one by one",
+        "add --keep-weights",
+    )
 
 
 def run_layer(layer: nn.Module, hidden_BTH: Tensor, others: Arguments) -> Tensor:

@@ -81,7 +81,7 @@ def reconstruct(dense: Dense, pruned: nn.Module, kept: dict[str, Tensor]) -> tup
     for layer in range(dense.encoder.layers):
         wanted = [whole.run(layer, number) for number in range(len(whole.hidden))]
         for part, place in enumerate(mine.places[layer]):
-            linear, columns_N = linear_of(pruned, place), expand(kept[place.group][layer].bool(), place)
+            linear, columns_N = linear_of(pruned, place), _columns(kept, place, linear_of(pruned, place))
             moments = _Moments(int(columns_N.sum()), linear)
             for number, (streams, _, plain_sum) in enumerate(wanted):
                 needed_BT = dense.needed[place][number]
@@ -140,37 +140,11 @@ class _Moments:
         return fitted.T
 
 
-class _Guard:
-    """Knows how far predictions on held-out examples are from the dense model's, and takes back what does not help."""
-
-    def __init__(self, dense: nn.Module, pruned: nn.Module, held_out: Sequence[Batch]) -> None:
-        self.model, self.batches = pruned, held_out
-        self.multi_label = is_multi_label(dense)
-        self.teacher = [dense(**batch) for batch in held_out]
-        self.best = self._distance()
-
-    def offer(self, linear: nn.Linear, columns_N: Tensor, fitted_HK1: Tensor) -> None:
-        """Give a linear new weights and keep them if predictions come closer."""
-        old_weight, old_bias = linear.weight.clone(), None if linear.bias is None else linear.bias.clone()
-        linear.weight[:, columns_N] = fitted_HK1[:, : int(columns_N.sum())].to(linear.weight.dtype)
-        if linear.bias is not None:
-            linear.bias.copy_(fitted_HK1[:, -1])
-        distance = self._distance()
-        if distance < self.best:
-            self.best = distance
-        else:
-            linear.weight.copy_(old_weight)
-            if old_bias is not None:
-                linear.bias.copy_(old_bias)
-
-    def _distance(self) -> float:
-        pairs = zip(self.batches, self.teacher, strict=True)
-        each = [
-            divergence(self.model(**batch), wanted, self.multi_label, batch["attention_mask"])
-            for batch, wanted in pairs
-        ]
-        distance = float(torch.stack(each).mean())
-        return max(distance, 0.0) if math.isfinite(distance) else math.inf
+def _columns(kept: dict[str, Tensor], place: Touch, linear: nn.Linear) -> Tensor:
+    """Return which columns [N] of an output linear stay: all of them where the group loses no unit."""
+    if place.group not in kept:
+        return torch.ones(linear.in_features, dtype=torch.bool, device=linear.weight.device)
+    return expand(kept[place.group][place.layer].bool(), place)
 
 
 def _needed_tokens(dense: nn.Module, encoder: Encoder, batches: Sequence[Batch]) -> dict[Touch, list[Tensor]]:
@@ -181,7 +155,7 @@ def _needed_tokens(dense: nn.Module, encoder: Encoder, batches: Sequence[Batch])
     generator, multi_label = torch.Generator().manual_seed(0), is_multi_label(dense)
 
     def scalars(outputs: object, number: int) -> list[Tensor]:
-        return list(directions(outputs, multi_label, batches[number]["attention_mask"], generator))[:1]
+        return [next(directions(outputs, multi_label, batches[number]["attention_mask"], generator))]
 
     needed: dict[Touch, list[Tensor]] = {place: [] for place in sublayers(encoder)}
     for seen in backward_passes(dense, encoder, batches, scalars):

@@ -56,7 +56,10 @@ def _sweep(config: TrainMasksConfig, out: Output) -> ExitCode:
     with out.progress() as progress:
         result = compare.sweep(config, progress)
     show(result, config.verb, out)
-    out.line(f"Next: prunecli apply-masks {result.out}/{config.shares[-1]:g} --out ...")
+    chosen = f"{config.shares[-1]:g}"
+    out.line(
+        f"Next: prunecli apply-masks {result.out}/{chosen} --out {config.out_folder.name}-{chosen}-pruned"
+    )
     return ExitCode.DONE
 
 

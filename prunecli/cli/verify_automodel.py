@@ -18,6 +18,9 @@ def _run(config: VerifyConfig, out: Output) -> ExitCode:
     if failed:
         out.line(f"{result.checkpoint} is not proven: {', '.join(failed)}")
         return ExitCode.VERDICT_NO
+    if any(item.check == "parity" and item.status == "skip" for item in result.findings):
+        out.line(f"{result.checkpoint} loads and runs; it was compared with nothing: --against RUN does that")
+        return ExitCode.DONE
     out.line(f"{result.checkpoint} is proven. Next: prunecli predict {result.checkpoint} FILE")
     return ExitCode.DONE
 

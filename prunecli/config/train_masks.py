@@ -171,7 +171,9 @@ class TrainMasksConfig(VerbConfig):
         Literal["float32", "bfloat16", "float16"], Opt("Mixed precision of the training step.", TRAINING)
     ] = "float32"
 
-    out: Annotated[Path | None, Opt("Run folder. Default: runs/MODEL-TASK.", OUTPUT)] = None
+    out: Annotated[
+        Path | None, Opt("Run folder. Default: runs/MODEL-TASK; with --sweep, runs/MODEL-TASK-sweep.", OUTPUT)
+    ] = None
     overwrite: Overwrite = False
     resume: Annotated[bool, Opt("Go on from the last checkpoint of an interrupted run.", OUTPUT)] = False
     dry_run: DryRun = False
@@ -221,4 +223,5 @@ class TrainMasksConfig(VerbConfig):
     @property
     def out_folder(self) -> Path:
         """Return the run folder."""
-        return self.out or Path("runs") / f"{Path(self.model).name}-{Path(self.task).stem}"
+        several = "-sweep" if self.sweep else ""
+        return self.out or Path("runs") / f"{Path(self.model).name}-{Path(self.task).stem}{several}"

@@ -31,16 +31,16 @@ def peak_memory(folder: Path, batch_size: int, tokens: int, threads: int, device
 @torch.inference_mode()
 def _measure(folder: Path, batch_size: int, tokens: int, threads: int, device: str) -> int:
     torch.set_num_threads(threads)
-    before = _resident_peak()
+    before = resident_peak()
     loaded = load_model(read_checkpoint(folder))
     model = loaded.model.to(torch.device(device))  # type: ignore[arg-type]
     model(**random_batch(model, loaded.head, batch_size, tokens))
     if device == "cuda":
         return torch.cuda.max_memory_allocated()
-    return _resident_peak() - before
+    return resident_peak() - before
 
 
-def _resident_peak() -> int:
+def resident_peak() -> int:
     """Return the bytes that this process has had in memory at most; 0 where the system does not say."""
     status = Path("/proc/self/status")
     if status.is_file():  # getrusage's number would be the parent's, if that was larger before the exec

@@ -29,6 +29,8 @@ def score(model: Calibrated) -> dict[str, Tensor]:
     statistics = gather(model.model, model.encoder, model.batches, model.seed)
     scores = {group: torch.full_like(kept, -1.0) for group, kept in model.kept.items()}
     for place in sublayers(model.encoder):
+        if place.group not in scores:
+            continue
         kept_U = model.kept[place.group][place.layer].bool()
         if kept_U.any():
             columns = expand(kept_U, place)

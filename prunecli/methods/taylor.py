@@ -25,7 +25,9 @@ def score(model: Calibrated) -> dict[str, Tensor]:
     )
     return {
         group: torch.where(
-            score_LU < 0, -1.0, score_LU * elements(model.encoder, group) / score_LU.clamp_min(0).mean()
+            score_LU < 0,
+            -1.0,
+            score_LU * elements(model.encoder, group) / score_LU.clamp_min(0).mean().clamp_min(1e-30),
         )
         for group, score_LU in scores.items()
     }

@@ -1,7 +1,6 @@
 """`compare`: every method without training, at every target, on one page."""
 
 import json
-import resource
 import statistics
 import time
 from collections.abc import Iterator
@@ -11,7 +10,9 @@ from pathlib import Path
 from prunecli import methods
 from prunecli.checkpoints.atomic import check_target, staged_folder
 from prunecli.config import CompareConfig, TrainMasksConfig
+from prunecli.config.train_masks import read_shares
 from prunecli.errors import InputError
+from prunecli.inference.peak_memory import resident_peak
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.mask_set import MaskSet
 from prunecli.methods.base import ScoreMethod
@@ -113,8 +114,9 @@ def run(config: CompareConfig, progress: Progress) -> CompareResult:
     Raises:
         PruneError: The model, data or output folder cannot be used; nothing was written.
     """
-    chosen = _methods(config)
-    training = config.training()
+    read_shares(config.targets, "--targets")
+    chosen, training = _methods(config), config.training()
+    check_options(training, next(iter(chosen.values())))
     session = _session(training, progress)
     dense = session.evaluate(session.loaded.model)
     with staged_folder(config.out_folder, config.overwrite) as folder:
@@ -162,13 +164,16 @@ def sweep(config: TrainMasksConfig, progress: Progress) -> CompareResult:
 def _session(config: TrainMasksConfig, progress: Progress) -> Session:
     check_target(config.out_folder, config.overwrite)
     checkpoint, data = read_inputs(config)
-    return open_session(config, checkpoint, data, progress)
+    session = open_session(config, checkpoint, data, progress)
+    if session.arguments.world_size > 1:
+        raise InputError("several targets at once are a matter of one process", "run it without torchrun")
+    return session
 
 
 def _methods(config: CompareConfig) -> dict[str, ScoreMethod]:
     """Return the methods to compare."""
     every = {name: method for name in methods.names() if isinstance(method := methods.get(name), ScoreMethod)}
-    asked = config.methods.split(",")
+    asked = [name.strip() for name in config.methods.split(",")]
     if "all" in asked:
         return every
     trained = [name for name in asked if methods.get(name) and name not in every]
@@ -227,7 +232,7 @@ def _result(session: Session, trials: list[_Trial], dense: dict[str, float], see
         rows=config.scored_rows,
         seeds=seeds,
         points=[_point(trials, name, share) for name in names for share in config.shares],
-        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_bytes=resident_peak(),
     )
 
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import logging
+import math
 import shutil
 import time
 from dataclasses import replace
@@ -61,7 +62,10 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
     encoder = encoder_of(checkpoint)
     if encoder.sharing:
         log.info(encoder.sharing)
-    steps = steps_an_epoch(config, len(data.train)) * config.num_epochs
+    epoch = steps_an_epoch(config, len(data.train))
+    steps = (
+        0 if isinstance(method, ScoreMethod) else min(epoch * config.num_epochs, config.max_steps or math.inf)
+    )
     return TrainMasksPlan(
         out=config.out_folder,
         model=checkpoint.path,
@@ -72,7 +76,7 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
         new_head=not has_head(checkpoint, data.task),
         units={group: mask_shape(encoder, group)[1] for group in config.groups},
         layers=encoder.layers,
-        steps=min(steps, config.max_steps or steps),
+        steps=int(steps) + epoch * config.recovery_epochs,
         flops=encoder_flops(encoder, MaskSet({}), config.max_length or data.task.kind.usual_length),
     )
 
@@ -97,8 +101,7 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
     session = open_session(config, checkpoint, data, progress)
     loaded, target = session.loaded, target_of(session)
     with work_folder(config) as (work, last):
-        # Copies: accelerate takes a model that it has evaluated for prepared, and would train it without DDP.
-        dense = None if loaded.new else session.evaluate(copy.deepcopy(loaded.model))
+        dense = None if loaded.new else session.evaluate(loaded.model)
         stock, teacher = copy.deepcopy(loaded.model), _teacher(session)
         started = time.perf_counter()
         if isinstance(method, ScoreMethod):
@@ -151,12 +154,20 @@ def read_inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
 def _teacher(session: Session) -> nn.Module | None:
     """Return what to learn from besides the labels: the dense model, another checkpoint, or nothing."""
     config = session.config
+    if config.distill == "never" and config.teacher is not None:
+        raise InputError("--teacher and --distill never exclude each other", "drop one of them")
+    if config.distill == "always" and config.teacher is None and session.loaded.new:
+        raise InputError(
+            f"{config.model} has a new head, which has nothing to teach",
+            "name a --teacher, or leave --distill at auto",
+        )
     if config.teacher is not None:
         asked = session.task.kind
         loaded = load_model(read_checkpoint(find_model(config.teacher, config.task)), asked.head)
-        if loaded.new or loaded.model.config.num_labels != session.loaded.model.config.num_labels:
+        mine, its = session.loaded.model.config, loaded.model.config
+        if loaded.new or (its.id2label, its.vocab_size) != (mine.id2label, mine.vocab_size):
             raise InputError(
-                f"--teacher {config.teacher} has no head with the labels of task {session.task.name}",
+                f"--teacher {config.teacher} has not the same labels, in the same order, and vocabulary as the model",
                 "take a checkpoint that was fine-tuned on the task",
             )
         return loaded.model

@@ -43,6 +43,8 @@ def check_options(config: TrainMasksConfig, method: Method) -> None:
             "--sweep is for methods without training, and without --recovery-epochs",
             "train each target of its own with --target-flops",
         )
+    if config.sweep and config.resume:
+        raise InputError("--sweep cannot --resume: it takes a minute", "start over with --overwrite")
     if config.under_target and config.frozen_epochs:
         raise InputError(
             "--frozen-epochs and a target exclude each other",

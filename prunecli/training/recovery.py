@@ -32,6 +32,7 @@ def recover(session: Session, learned: Learned, dense: nn.Module, teacher: nn.Mo
         learning_rate=config.recovery_lr,
         save_strategy="no",
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # as for the training of gates: no DataParallel
     trainer = session.trainer(
         small,
         arguments,

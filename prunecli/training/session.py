@@ -1,5 +1,6 @@
 """What a run works with: model, data and arguments, made once from the options."""
 
+import copy
 import logging
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,7 +68,8 @@ class Session:
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return the task's metrics of a model on the validation rows."""
-        return self.metrics(self.trainer(model).evaluate())
+        # A copy: accelerate wraps what it evaluates, for good, and takes it for prepared.
+        return self.metrics(self.trainer(copy.deepcopy(model)).evaluate())
 
     def metrics(self, logs: dict[str, float]) -> dict[str, float]:
         """Pick the task's metrics from what the Trainer logged."""
@@ -122,6 +124,7 @@ def open_session(
     max_length = _max_length(config.max_length, task, loaded, tokenizer)
     features = task.kind.features(data, tokenizer, max_length)
     arguments = training_arguments(config, len(features.train))
+    nn.Module.to(loaded.model, arguments.device)  # gates are made where the model is
     return Session(config, checkpoint, task, loaded, tokenizer, max_length, features, arguments, progress)
 
 

@@ -49,7 +49,9 @@ class Target:
 
     def unit_prices(self, group: str, like: Tensor) -> Tensor:
         """Return the mean price of a unit of each layer, [layers, 1]."""
-        return torch.from_numpy(np.diff(self.prices.tables[group]).mean(1, keepdims=True)).to(like)
+        return torch.from_numpy(np.diff(self.prices.tables[group]).mean(1, keepdims=True).clip(1e-12)).to(
+            like
+        )
 
 
 def target_of(session: Session) -> Target | None:

@@ -63,6 +63,14 @@ def test_recovery_follows_scores_and_widths_are_multiples(tmp_path: Path) -> Non
     proven(run, tmp_path / "cut")
 
 
+@pytest.mark.parametrize("group", ["head", "ffn_int"])
+@pytest.mark.parametrize("method", ["one-shot", "fisher", "hard-concrete"])
+def test_one_group_alone_can_pay_for_a_budget(group: str, method: str, tmp_path: Path) -> None:
+    run = prune(tmp_path / "run", method=method, target_flops=0.8, learn_masks=[group], num_epochs=1)
+    assert list(run.kept) == [group]
+    assert 0.75 < run.target.reached <= 0.8
+
+
 def test_the_same_seed_gives_the_same_masks(tmp_path: Path) -> None:
     options: dict[str, Any] = {"method": "one-shot", "target_flops": 0.3}
     first, again = (prune(tmp_path / name, **options) for name in ("a", "b"))
