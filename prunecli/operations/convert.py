@@ -21,8 +21,7 @@ from prunecli.errors import InputError
 from prunecli.masks import MaskSet
 from prunecli.masks.formats import FILE as MASKS
 from prunecli.masks.formats import safetensors_masks
-from prunecli.models import pruned
-from prunecli.models.shipped import shipped
+from prunecli.models.shipped import is_cut, shipped
 from prunecli.reports import converted_card, run_record
 from prunecli.shrink.noted_heads import as_pruned, notes_heads
 from prunecli.verification.base import Finding
@@ -146,8 +145,8 @@ def _result(
         *file_names(declared, parse_size(config.max_shard_size)),
         *(path.name for path in (*tokenizer, *carried)),
         *around.names,
-        *([] if code is None else [code.file]),
-        *([MASKS] if pruned.is_pruned(model.config) else []),
+        *([] if code is None else code.files),
+        *([MASKS] if is_cut(model.config) else []),
         RECORD,
         CARD,
     ]
@@ -178,7 +177,8 @@ def _write(
         written["dtype"] = config.dtype
     if code is not None:
         written["auto_map"] = code.auto_map
-        (folder / code.file).write_text(code.text, encoding="utf-8")
+        for name, text in code.files.items():
+            (folder / name).write_text(text, encoding="utf-8")
     write_json(folder / "config.json", written)
     chunks = (contents(model.tensors[tensor.name], tensor.dtype) for tensor in declared)
     digests = write_weights(folder, declared, chunks, parse_size(config.max_shard_size))

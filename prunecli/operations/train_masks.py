@@ -27,9 +27,8 @@ from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.units import mask_shape
 from prunecli.methods.base import ScoreMethod
-from prunecli.models import pruned
 from prunecli.models.loading import Loaded, load_model
-from prunecli.models.pruned import encoder_of
+from prunecli.models.shipped import encoder_of, is_cut
 from prunecli.reports import html, run_record
 from prunecli.tasks import TaskData, load_task
 from prunecli.training.arguments import check_options, steps_an_epoch
@@ -129,7 +128,7 @@ def read_inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
     """
     checkpoint = read_checkpoint(find_model(config.model, config.task))
     check_source(config.out_folder, checkpoint.path)
-    if pruned.is_pruned(checkpoint.config):
+    if is_cut(checkpoint.config):
         raise UnsupportedModelError(
             f"{checkpoint.path} is already cut",
             "learn masks on the dense checkpoint: a run folder keeps it in model/",

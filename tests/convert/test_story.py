@@ -33,7 +33,7 @@ def test_from_the_package_to_predictions(tmp_path: Path) -> None:
     verdict = prunecli.verify_automodel(out, against=out)
     assert verdict.passed, verdict.findings
     code = next(finding for finding in verdict.findings if finding.check == "code")
-    assert code.detail == "modeling_pruning_encoder.py is byte for byte prunecli's own"
+    assert code.detail == "byte for byte prunecli's own: modeling_pruning_encoder.py and modeling_pruned.py"
 
     records = prunecli.predict(out, [{"query": "who wrote it", "document": "ada"}])
     assert isinstance(next(records)["score"], float)
