@@ -84,6 +84,7 @@ class MaskedSeqConfig(PretrainedConfig):
         }
         self.base_model_config.setdefault("model_type", "bert")
         self.base_model_cut = base_model_cut
+        kwargs.pop("new_parameters", None)  # said of a head that nobody has trained: who saves this has
         self.base_model_attr_name = attribute_name(
             base_model_attr_name or self.base_model_config["model_type"]
         )

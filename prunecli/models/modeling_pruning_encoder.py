@@ -66,6 +66,7 @@ class PruningEncoderConfig(PretrainedConfig):
         }
         self.base_model_config.setdefault("model_type", "bert")
         self.base_model_cut = base_model_cut
+        kwargs.pop("new_parameters", None)  # said of a head that nobody has trained: who saves this has
         self.pruning_config = {
             "classifier_dropout": 0.1,
             "hidden_state": LAST_HIDDEN_STATE,
@@ -310,12 +311,21 @@ class PruningEncoderForTokenClassification(PruningEncoderModel):
         token_type_ids=None,
         labels=None,
         return_dict=None,
+        relevance=None,
         **kwargs,
     ):
+        """Return keep or prune for each token.
+
+        labels: [batch, tokens], 1 where a token is to be kept, -100 where it does not count.
+        relevance: [batch], the label of the score, whose loss is added; unused where the mode has none.
+        """
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
         output, pruning_logits = self._run({**inputs, **kwargs})
+        losses = [] if labels is None else [pruning_loss(pruning_logits, labels)]
+        if relevance is not None and "logits" in output:
+            losses.append(ranking_loss(output.logits, relevance))
         found = PruningTokenOutput(
-            loss=None if labels is None else pruning_loss(pruning_logits, labels),
+            loss=sum(losses) if losses else None,
             logits=pruning_logits,
             hidden_states=output.get("hidden_states"),
             attentions=output.get("attentions"),
@@ -328,7 +338,7 @@ def ranking_loss(logits, labels):
     """Binary cross-entropy for one label or labels of the logits' shape, else cross-entropy over the labels."""
     if logits.shape[-1] == 1 or labels.shape == logits.shape:
         return nn.functional.binary_cross_entropy_with_logits(logits, labels.view_as(logits).to(logits.dtype))
-    return nn.functional.cross_entropy(logits, labels.view(-1))
+    return nn.functional.cross_entropy(logits, labels.view(-1).long())
 
 
 def pruning_loss(logits, labels):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from prunecli.checkpoints import kinds
 from prunecli.checkpoints.atomic import check_source, check_target, staged_folder
-from prunecli.checkpoints.folder import CARD, RECORD, Checkpoint, files_in, sha256
-from prunecli.checkpoints.kinds.base import Model, Reading, peek, whole_number
+from prunecli.checkpoints.folder import CARD, NEW, RECORD, Checkpoint, files_in, sha256
+from prunecli.checkpoints.kinds.base import Model, NewTensor, Reading, peek, whole_number
 from prunecli.checkpoints.kinds.pruning_encoder import PRUNING_ONLY
 from prunecli.checkpoints.retyping import TYPES, contents, declare
 from prunecli.checkpoints.safetensors_file import Declared, TensorEntry
@@ -175,6 +175,9 @@ def _write(
     written = dict(model.config)
     if config.dtype != "keep":
         written["dtype"] = config.dtype
+    new = [name for name, tensor in model.tensors.items() if isinstance(tensor, NewTensor)]
+    if new:
+        written[NEW] = new
     if code is not None:
         written["auto_map"] = code.auto_map
         for name, text in code.files.items():

@@ -154,6 +154,7 @@ def _metrics(
             compute_metrics=features.score,
             data_collator=features.collate,
             preprocess_logits_for_metrics=features.reduce,
+            every_output=features.every_output,
             callbacks=[ReportScoring(progress)],
         )
         found = trainer.evaluate()
