@@ -55,7 +55,7 @@ AROUND: dict[str, tuple[type[PreTrainedModel], type[PreTrainedConfig], dict[str,
         PruningEncoderForTokenClassification, PruningEncoderConfig, {"mode": "pruning_only"},
     ),
 }  # fmt: skip
-AROUND_MODELS = [(name, head) for name in ("bert", "modernbert", "distilbert") for head in AROUND]
+AROUND_MODELS = [(name, head) for name in ("bert", "modernbert") for head in AROUND]
 
 LAYERS, ATTENTION_HEADS, HIDDEN, INTERMEDIATE, VOCABULARY, TOKENS, LABELS = 3, 4, 32, 48, 100, 64, 3
 FIELDS = {
@@ -115,8 +115,8 @@ def tiny_model(model_type: str, head: str = CLASSIFICATION, seed: int = 0, **cha
 
 def _model_around(model_type: str, head: str, seed: int, **changes: Any) -> PreTrainedModel:
     cls, config_class, entries = AROUND[head]
-    base = tiny_config(model_type, num_labels=1, **changes).to_dict()
-    model = cls(config_class(base_model_config=base, **entries))
+    base = tiny_config(model_type, num_labels=1).to_dict()
+    model = cls(config_class(base_model_config=base, **{**entries, **changes}))
     randomise(model, seed)
     return model.eval()
 

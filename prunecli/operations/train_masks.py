@@ -16,7 +16,7 @@ from transformers import set_seed
 
 from prunecli import __version__, methods
 from prunecli.checkpoints.atomic import check_source
-from prunecli.checkpoints.folder import CARD, Checkpoint, read_checkpoint
+from prunecli.checkpoints.folder import CARD, NEW, Checkpoint, read_checkpoint
 from prunecli.checkpoints.run_folder import MODEL, RECORD, REPORT
 from prunecli.checkpoints.safetensors_file import FLOATS
 from prunecli.checkpoints.source import find_model
@@ -72,7 +72,7 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
         kind=data.task.kind.name,
         data=data.source,
         rows=(len(data.train), len(data.validation)),
-        new_head=not has_head(checkpoint, data.task),
+        new_head=not has_head(checkpoint, data.task) or bool(checkpoint.config.get(NEW)),
         units={group: mask_shape(encoder, group)[1] for group in config.groups},
         layers=encoder.layers,
         steps=int(steps) + epoch * config.recovery_epochs,

@@ -52,6 +52,10 @@ def test_a_plain_reranker_gets_a_new_head(tmp_path: Path, tiny_checkpoint: Any) 
     weight = load_file(tmp_path / "out" / WEIGHTS)["pruning_head.classifier.weight"]
     assert weight.shape == (2, tiny.HIDDEN) and 0.01 < weight.std() < 0.03
     assert any("has to be trained" in note for note in result.notes)
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["new_parameters"] == ["pruning_head.classifier.weight", "pruning_head.classifier.bias"]
+    with pytest.raises(InputError, match="was never trained"):
+        prunecli.PruningEncoder.from_pretrained(tmp_path / "out")
 
 
 def test_a_folder_that_does_not_equal_its_source_is_1_and_leaves_nothing(
