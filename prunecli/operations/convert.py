@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prunecli.checkpoints import kinds
 from prunecli.checkpoints.atomic import check_source, check_target, staged_folder
-from prunecli.checkpoints.folder import CARD, NEW, RECORD, Checkpoint, files_in, sha256
+from prunecli.checkpoints.folder import CARD, NEW, RECORD, Checkpoint, files_in, inside, sha256
 from prunecli.checkpoints.kinds.base import Model, NewTensor, Reading, peek, whole_number
 from prunecli.checkpoints.kinds.pruning_encoder import PRUNING_ONLY
 from prunecli.checkpoints.retyping import TYPES, contents, declare
@@ -125,6 +125,12 @@ def _around(source: Path, model: Model) -> SentenceFiles:
     return SentenceFiles({}, {}) if model.config.get("mode") == PRUNING_ONLY else found
 
 
+def _carried(source: Path, model: Model) -> list[Path]:
+    """Return the files that stay with the weights: licenses, and what was cut out of a folder."""
+    cut = is_cut(model.config) and (source / MASKS).is_file()
+    return [*Checkpoint(source, {}, {}).carried_files, *([inside(source, MASKS)] if cut else [])]
+
+
 def _declared(config: ConvertConfig, model: Model) -> list[Declared]:
     return [declare(name, source, TYPES.get(config.dtype)) for name, source in model.tensors.items()]
 
@@ -137,16 +143,15 @@ def _result(
     declared: list[Declared],
     around: SentenceFiles,
 ) -> ConvertResult:
-    carried = Checkpoint(config.source, {}, {}).carried_files
     tokenizer = Checkpoint(model.tokenizer, {}, {}).tokenizer_files
     code = shipped(Checkpoint(config.source, model.config, {}))
     names = [
         "config.json",
         *file_names(declared, parse_size(config.max_shard_size)),
-        *(path.name for path in (*tokenizer, *carried)),
+        *(path.name for path in (*tokenizer, *_carried(config.source, model))),
         *around.names,
         *([] if code is None else code.files),
-        *([MASKS] if is_cut(model.config) else []),
+        *([MASKS] if notes_heads(peek(config.source, "config.json")) else []),
         RECORD,
         CARD,
     ]
@@ -186,7 +191,7 @@ def _write(
     chunks = (contents(model.tensors[tensor.name], tensor.dtype) for tensor in declared)
     digests = write_weights(folder, declared, chunks, parse_size(config.max_shard_size))
     _write_tokenizer(folder, model)
-    for path in Checkpoint(config.source, {}, {}).carried_files:
+    for path in _carried(config.source, model):
         shutil.copyfile(path, folder / path.name)
     findings = prove(folder, config, result.kind)
     if any(finding.status == "fail" for finding in findings):

@@ -110,7 +110,8 @@ def test_a_task_needs_its_model(bert: Path, tiny_checkpoint: Save, tmp_path: Pat
 @pytest.mark.parametrize("head", tiny.AROUND)
 def test_cutting_twice_is_cutting_at_once(head: str, tiny_checkpoint: Save, tmp_path: Path) -> None:
     source = tiny_checkpoint("bert", head)
-    first, both = (tiny.random_masks(tiny.sizes(source), GROUPS, seed) for seed in (1, 2))
+    first = tiny.random_masks(tiny.sizes(source), GROUPS, 1, empty=True)  # an attention goes as a whole
+    both = tiny.random_masks(tiny.sizes(source), GROUPS, 2)
     both = MaskSet({group: mask * first.masks[group] for group, mask in both.masks.items()})
     both.masks["ffn_int"][1, 0] = both.masks["head"][1, 0] = 1.0
     once = tiny.cut(source, both, tmp_path / "once")
@@ -149,6 +150,20 @@ def test_words_go_from_the_encoder_inside(tiny_checkpoint: Save, tmp_path: Path)
     mask = torch.ones_like(rows)
     found = smaller(rows, attention_mask=mask).logits
     torch.testing.assert_close(found, whole(ids[rows], attention_mask=mask).logits)
+
+
+@pytest.mark.parametrize("to", ["pruning-encoder", "ranking-model"])
+def test_a_cut_model_is_converted_as_it_is(to: str, tiny_checkpoint: Save, tmp_path: Path) -> None:
+    source = tiny_checkpoint("modernbert", RANKS)
+    masks = tiny.random_masks(tiny.sizes(source), GROUPS, 1, real=True, empty=True)
+    cut = tiny.cut(source, masks, tmp_path / "cut")
+    done = prunecli.convert(cut, tmp_path / "out", to=to, dtype="float16")
+    assert done.written, done.findings
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(done.files)
+    model = tiny.load(tiny.cut(tmp_path / "out", masks, tmp_path / "again"))
+    assert type(model).__name__ == {"ranking-model": "PrunedModernBertForSequenceClassification"}.get(
+        to, RANKS
+    )
 
 
 CHILD = """

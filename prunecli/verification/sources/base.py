@@ -12,7 +12,9 @@ from torch import Tensor
 
 from prunecli.checkpoints.folder import INDEX, PICKLES, WEIGHTS, inside
 from prunecli.checkpoints.strict_json import read_object
+from prunecli.encoders import for_config
 from prunecli.errors import InputError
+from prunecli.models.loading import model_class
 
 State = dict[str, Tensor]
 Inputs = Mapping[str, Tensor]
@@ -61,8 +63,21 @@ def load_one(file: Path, written: Written) -> State:
     }
 
 
-def stock_model(auto_class: str, entries: Mapping[str, Any], state: State, where: Path) -> Any:
+def stock_model(
+    auto_class: str,
+    entries: Mapping[str, Any],
+    state: State,
+    where: Path,
+    cut: Mapping[str, Any] | None = None,
+) -> Any:
     """Build a stock model from a config's entries and give it tensors.
+
+    Args:
+        auto_class: Which auto class would load it.
+        entries: The config.
+        state: The tensors by name.
+        where: Where they come from, for messages.
+        cut: What was cut out of it, if anything; prunecli's class of pruned folders has the smaller linears.
 
     Raises:
         InputError: A tensor that the model needs is missing, or does not fit.
@@ -77,8 +92,11 @@ def stock_model(auto_class: str, entries: Mapping[str, Any], state: State, where
     )
     own = {key: value for key, value in entries.items() if key not in (*left_out, "model_type")}
     try:
-        config = transformers.AutoConfig.for_model(entries["model_type"], **own)
-        cls = getattr(transformers, auto_class)._model_mapping[type(config)]
+        config: Any = transformers.AutoConfig.for_model(entries["model_type"], **own)
+        cls: Any = getattr(transformers, auto_class)._model_mapping[type(config)]
+        if cut is not None:
+            cls = model_class(for_config(entries), auto_class.removeprefix("AutoModel") or "Model", cut=True)
+            config = cls.config_class(**own, **cut)
         model, report = cls.from_pretrained(
             None, config=config, state_dict=state, dtype=torch.float32, output_loading_info=True
         )

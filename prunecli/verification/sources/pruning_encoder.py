@@ -23,7 +23,7 @@ def outputs(source: Path, base: Path | None, written: Written, inputs: Inputs) -
     head = {name: state.pop(HEAD + name) for name in ("weight", "bias")}
     ranks = config["mode"] == "reranking_pruning"
     auto_class = "AutoModelForSequenceClassification" if ranks else "AutoModel"
-    model = stock_model(auto_class, config["base_model_config"], state, source)
+    model = stock_model(auto_class, config["base_model_config"], state, source, config.get("base_model_cut"))
     output, hidden = before_final_norm(model, inputs)
     if config["pruning_config"]["hidden_state"] == "last_hidden_state":
         hidden = model.base_model(**inputs).last_hidden_state
