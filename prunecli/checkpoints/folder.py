@@ -79,6 +79,8 @@ def read_checkpoint(path: Path, allow_pickle: bool = False) -> Checkpoint:
     """
     if not path.is_dir():
         raise InputError(f"{path} is not a folder", "name the folder of a saved checkpoint")
+    if not (path / "config.json").is_file():
+        raise InputError(f"{path / 'config.json'} does not exist", _checkpoints_in(path))
     config = {
         key: value
         for key, value in strict_json.read_object(inside(path, "config.json")).items()
@@ -92,6 +94,14 @@ def read_checkpoint(path: Path, allow_pickle: bool = False) -> Checkpoint:
             raise InputError(f"{file}: tensor {min(twice)} also stands in another shard")
         tensors |= header
     return Checkpoint(path, config, tensors)
+
+
+def _checkpoints_in(path: Path) -> str:
+    """Say what to name instead of a folder that only holds folders of checkpoints or runs."""
+    inner = sorted(file.parent for name in ("config.json", "run.json") for file in path.glob(f"*/{name}"))
+    if not inner:
+        return "name the folder of a saved checkpoint"
+    return f"name one of the folders in it: {', '.join(map(str, dict.fromkeys(inner)))}"
 
 
 def read_tensors(file: Path) -> dict[str, TensorEntry]:
