@@ -174,10 +174,6 @@ def test_presplit_and_lines_are_kept_as_they_are(folder: Callable[..., Path]) ->
 def test_sentences_cover_all_but_white_space(text: str) -> None:
     spans = sentences_in(text, "en")
     assert all(text[start:stop].strip() == text[start:stop] != "" for start, stop in spans)
-    assert (
-        "".join(text[slice(*span)] for span in spans).split() == "".join(text.split()).split()
-        or len(spans) > 1
-    )
     outside = set(range(len(text))) - {place for span in spans for place in range(*span)}
     assert not "".join(text[place] for place in outside).strip()
     assert lines_in(text) == sorted(lines_in(text))
@@ -203,16 +199,14 @@ def test_open_provence_takes_the_mean_of_fragments(folder: Callable[..., Path]) 
     (theirs,) = predicted(folder(), {"query": "bad", "document": sentence}, **options)
     predictor = Predictor(folder(), device="cpu", **options)
     given = predictor.kind.parse({"query": "bad", "document": sentence}, ("query", "document"))
-    (rows,) = predictor.kind.encode([given])
-    keep = [
-        output["keep"].numpy()[row.aside.start :][: len(fragment.ids)].mean()
-        for row, output in zip(rows, predictor.batcher().forward(rows), strict=True)
-        for fragment in row.aside.fragments[:1]
-        if output is not None
-    ]
-    sizes = [len(fragment.ids) for row in rows for fragment in row.aside.fragments]
-    assert sizes == [16, 2] and theirs["score"] == 0.0
-    assert len(rows) == 2 and theirs["sentences"][0]["probability"] == pytest.approx(np.mean(keep), abs=1e-5)
+    ((row,),) = predictor.kind.encode([given])
+    assert [len(fragment.ids) for fragment in row.aside.fragments] == [16, 2]
+    (output,) = predictor.batcher().forward([row])
+    assert output is not None
+    keep = output["keep"].numpy()[row.aside.start :]
+    expected = (keep[:16].mean() + keep[16:18].mean()) / 2
+    assert theirs["sentences"][0]["probability"] == pytest.approx(expected, abs=1e-5)
+    assert theirs["score"] == 0.0
     (error,) = predicted(folder(), {"query": "bad", "document": "x", "title": "t"}, compat="open-provence")
     assert "no titles" in error["error"]
 
