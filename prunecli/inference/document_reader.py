@@ -17,7 +17,7 @@ from prunecli.inference.documents import Document, Question
 from prunecli.inference.kinds.base import Outputs, Row, Setting
 from prunecli.inference.selection import Sentence
 from prunecli.inference.sentences import Span, lines_in, sentences_in
-from prunecli.inference.windows import Frame, Piece, Tokens, frames, pieces, shortened, tokens_of
+from prunecli.inference.windows import Frame, Piece, Tokens, frames, judged, pieces, shortened, tokens_of
 from prunecli.models.modeling_pruning_encoder import KEEP
 
 SPECIAL = 4  # tokens around a pair, at most
@@ -153,9 +153,7 @@ def token_probabilities(
     tokens: list[Tokens] = [rows[0].aside.tokens] * documents
     for row, output in zip(rows, outputs, strict=True):
         place: Place = row.aside
-        first = place.start - place.piece.start
-        judged = output["keep"].numpy()[first + place.piece.first : first + place.piece.last]
-        keep[place.document].append(judged)
+        keep[place.document].append(judged(output["keep"], place.piece, place.start).numpy())
         tokens[place.document] = place.tokens
     return [(text, np.concatenate(parts)) for text, parts in zip(tokens, keep, strict=True)]
 

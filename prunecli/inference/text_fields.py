@@ -25,6 +25,11 @@ def known_fields() -> list[tuple[str, ...]]:
     return sorted(dict.fromkeys(names), key=len, reverse=True)
 
 
+def known_single_fields() -> list[tuple[str, ...]]:
+    """Return the known names of single texts."""
+    return [names for names in known_fields() if len(names) == 1]
+
+
 def parse_fields(asked: str | None) -> tuple[str, ...] | None:
     """Split what `--fields` names.
 

@@ -5,11 +5,12 @@ puts around a pair, so any tokenizer will do. A token that lies in two windows i
 what stands around it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from prunecli.errors import InputError
@@ -153,8 +154,13 @@ def shortened(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], most: in
     ]
 
 
-def rows_of(frame: Frame, ids: Sequence[int], max_length: int, overlap: float) -> Iterator[Row]:
-    """Yield the rows of a text; each has its `Piece` aside."""
-    room = max(max_length - frame.tokens, 1)
-    for piece in pieces(len(ids), room, overlap):
-        yield frame.row(ids[piece.start : piece.stop], piece)
+def judged(values: Tensor, piece: Piece, start: int) -> Tensor:
+    """Return of a row's values those of the tokens that are judged in it.
+
+    Args:
+        values: One a token of the row, [T, ...].
+        piece: The window.
+        start: The row's first token of the text.
+    """
+    first = start - piece.start
+    return values[first + piece.first : first + piece.last]

@@ -16,6 +16,7 @@ from prunecli.inference import kinds
 from prunecli.inference.batching import Batcher
 from prunecli.inference.formats import read_records
 from prunecli.inference.formats.base import Reading, Record
+from prunecli.inference.formats.trec import read_run
 from prunecli.inference.kinds.base import Setting
 from prunecli.inference.output_file import check_file_target, done_before, written
 from prunecli.inference.runnable import load_runnable, read_runnable
@@ -224,6 +225,8 @@ def run(config: PredictConfig, records: Iterable[Mapping[str, Any]] | None = Non
 
 
 def _input(config: PredictConfig) -> Iterable[Reading]:
+    if config.topics is not None and config.collection is not None:
+        return read_run(config.source, config.topics, config.collection)
     if config.query is None:
         return read_records(config.source)
     if not config.document:
