@@ -60,8 +60,9 @@ class PredictConfig(VerbConfig):
         Opt("Type of the numbers. auto: float32 on a CPU, else what the weights were saved in."),
     ] = "auto"
     backend: Annotated[
-        Literal["torch", "onnx"], Opt("What computes; onnx runs the folder's model.onnx with onnxruntime.")
-    ] = "torch"
+        Literal["auto", "torch", "onnx"],
+        Opt("What computes. onnx runs the folder's model.onnx; auto does so where there are no weights."),
+    ] = "auto"
     threshold: Annotated[
         tuple[str, ...],
         Opt(

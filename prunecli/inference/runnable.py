@@ -9,11 +9,13 @@ import torch
 import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
+from prunecli.checkpoints.folder import Checkpoint, read_checkpoint, read_config
 from prunecli.checkpoints.run_folder import is_run
+from prunecli.config import PredictConfig
 from prunecli.errors import InputError, UnsupportedModelError
+from prunecli.inference.onnx_model import OnnxModel, is_graph
 from prunecli.models import pruned
-from prunecli.models.loading import load_model, load_tokenizer, longest_input
+from prunecli.models.loading import load_config, load_model, load_tokenizer, longest_input
 from prunecli.models.shipped import encoder_of, head_of, is_ours, shipped
 
 log = logging.getLogger(__name__)
@@ -27,40 +29,43 @@ class Runnable:
 
     Attributes:
         checkpoint: The folder.
-        model: In evaluation mode, on its device.
+        model: A model in evaluation mode on its device, or a graph.
         device: Where it computes.
         tokenizer: Its tokenizer.
         max_length: Tokens that a row is cut to.
     """
 
     checkpoint: Checkpoint
-    model: PreTrainedModel
+    model: PreTrainedModel | OnnxModel
     device: torch.device
     tokenizer: PreTrainedTokenizerBase
     max_length: int
 
 
-def load_runnable(
-    checkpoint: Checkpoint, max_length: int | None, device: str, dtype: str, trust_remote_code: bool
-) -> Runnable:
-    """Load a checkpoint or a pruned folder from the disk alone.
+def load_runnable(checkpoint: Checkpoint, options: PredictConfig) -> Runnable:
+    """Load a checkpoint, a pruned folder or a graph from the disk alone.
 
     Args:
         checkpoint: The folder.
-        max_length: Tokens that a row shall be cut to; what the model takes where None.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        dtype: `float32`, `float16`, `bfloat16`, or `auto`: float32 on a CPU, else what the weights were saved in.
-        trust_remote_code: Whether Python that the folder carries and prunecli did not write may run.
+        options: Device, type of the numbers, backend, length, trust.
 
     Raises:
         UnsupportedModelError: The family or the head is none that predict knows.
         InputError: The folder is no whole checkpoint, or carries code that is not trusted.
     """
-    target = find_device(device)
-    model = load_with_head(checkpoint, _own_head(checkpoint), trust_remote_code)
     tokenizer = load_tokenizer(checkpoint)
-    length = longest_row(checkpoint, model, tokenizer, max_length)
-    model.to(target, _dtype(checkpoint, target, dtype))  # type: ignore[arg-type]
+    is_onnx = options.backend == "onnx" or (options.backend == "auto" and is_graph(checkpoint.path))
+    target = torch.device("cpu") if is_onnx else find_device(options.device)
+    model: Any
+    if is_onnx:
+        if options.device not in ("auto", "cpu") or options.dtype not in ("auto", "float32"):
+            raise InputError("a graph runs in float32 on the CPU", "leave --device and --dtype out")
+        model = OnnxModel(checkpoint, load_config(checkpoint))
+    else:
+        model = load_with_head(checkpoint, _own_head(checkpoint), options.trust_remote_code)
+    length = longest_row(checkpoint, model, tokenizer, options.max_length)
+    if not is_onnx:
+        model.to(target, _dtype(checkpoint, target, options.dtype))
     return Runnable(checkpoint, model, target, tokenizer, length)
 
 
@@ -75,7 +80,7 @@ def read_runnable(path: Path) -> Checkpoint:
             f"{path} is a run folder of train-masks, which is not cut yet",
             f"run `prunecli apply-masks {path} --out pruned` first, then predict with that",
         )
-    return read_checkpoint(path)
+    return read_config(path) if is_graph(path) else read_checkpoint(path)
 
 
 def _own_head(checkpoint: Checkpoint) -> str:

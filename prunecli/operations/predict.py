@@ -100,9 +100,7 @@ class Predictor:
         self.fields = parse_fields(config.fields)
         checkpoint = read_runnable(config.checkpoint)
         self.kind_name, kind = kinds.kind_of(checkpoint, config.kind)
-        self.runnable = load_runnable(
-            checkpoint, config.max_length, config.device, config.dtype, config.trust_remote_code
-        )
+        self.runnable = load_runnable(checkpoint, config)
         self.notes: Counter[str] = Counter()
         loaded = self.runnable
         setting = Setting(
