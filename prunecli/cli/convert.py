@@ -1,6 +1,7 @@
 """`prunecli convert`."""
 
 import os
+from pathlib import Path
 
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
@@ -9,7 +10,8 @@ from prunecli.errors import ExitCode
 
 
 def _run(config: ConvertConfig, out: Output) -> ExitCode:
-    os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when transformers is imported
+    if Path(config.source).exists():
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when transformers is imported
     from prunecli.operations import convert
 
     result = convert.run(config)
@@ -42,6 +44,7 @@ VERB = Verb(
         "prunecli convert ./open-provence-model ./converted",
         "prunecli convert ./pruning-encoder ./converted --allow-pickle",
         "prunecli convert ./my-reranker ./fresh --to pruning-encoder",
+        "prunecli convert bert-base-uncased ./tagger --to masked-seq --num-labels 3 --task multiclass",
         "prunecli convert ./converted ./reranker --to ranking-model --dtype float16",
     ),
 )

@@ -6,13 +6,16 @@ from pathlib import Path
 
 from prunecli.checkpoints import kinds
 from prunecli.checkpoints.atomic import check_source, check_target, staged_folder
-from prunecli.checkpoints.folder import CARD, RECORD, Checkpoint, files_in, sha256
+from prunecli.checkpoints.folder import CARD, RECORD, Checkpoint, files_in, inside, sha256
 from prunecli.checkpoints.kinds.base import Model, Reading, peek, whole_number
+from prunecli.checkpoints.kinds.masked_seq import NAME as MASKED_SEQ
+from prunecli.checkpoints.kinds.masked_seq import names_of
 from prunecli.checkpoints.kinds.pruning_encoder import PRUNING_ONLY
 from prunecli.checkpoints.retyping import TYPES, contents, declare
 from prunecli.checkpoints.safetensors_file import Declared, TensorEntry
 from prunecli.checkpoints.sentence_files import SentenceFiles, read_sentence_files
 from prunecli.checkpoints.shards import file_names, parse_size, write_weights
+from prunecli.checkpoints.source import WANTED, find_model
 from prunecli.checkpoints.strict_json import write_json
 from prunecli.checkpoints.tokenizer_files import SETTINGS, write_tokenizer
 from prunecli.config import ConvertConfig
@@ -21,7 +24,7 @@ from prunecli.errors import InputError
 from prunecli.masks import MaskSet
 from prunecli.masks.formats import FILE as MASKS
 from prunecli.masks.formats import safetensors_masks
-from prunecli.models import pruned
+from prunecli.models.masked_seq_sources import check_mlm
 from prunecli.models.shipped import shipped
 from prunecli.reports import converted_card, run_record
 from prunecli.shrink.noted_heads import as_pruned, notes_heads
@@ -76,15 +79,17 @@ def run(config: ConvertConfig) -> ConvertResult:
     """
     if config.out is None and not config.dry_run:
         raise InputError("convert needs a folder to write", "name it after the source, or add --dry-run")
+    pickles = ["*.bin"] if config.allow_pickle else []
+    source = find_model(config.source, "", allow_patterns=[*WANTED, *pickles])
     if config.out is not None:
         check_target(config.out, config.overwrite)
-        check_source(config.out, config.source)
-    kind = kinds.recognise(config.source, config.from_)
+        check_source(config.out, source)
+    kind = kinds.recognise(source, config.from_)
     to = config.to or kinds.kinds()[kind].becomes
-    model, masks = _in_words_of_today(config.source, _read(config, kind, to))
+    model, masks = _in_words_of_today(source, _read(source, config, kind, to))
     declared = _declared(config, model)
-    around = _around(config.source, model)
-    result = _result(config, kind, to, model, declared, around)
+    around = _around(source, model)
+    result = _result(source, config, kind, to, model, declared, around)
     if config.dry_run or config.out is None:
         return result
     try:
@@ -97,12 +102,22 @@ def run(config: ConvertConfig) -> ConvertResult:
         return replace(result, findings=unequal.findings)
 
 
-def _read(config: ConvertConfig, kind: str, to: str) -> Model:
-    target = kinds.target(to)
-    source = kinds.kinds()[kind]
-    assert source.read is not None and target.make is not None
-    reading = Reading(config.allow_pickle, config.base, config.seed)
-    return target.make(source.read(config.source, reading), reading)
+def _read(source: Path, config: ConvertConfig, kind: str, to: str) -> Model:
+    target, read = kinds.target(to), kinds.kinds()[kind].read
+    assert read is not None and target.make is not None
+    names = names_of(config.id2label, config.label2id)
+    reading = Reading(config.allow_pickle, config.base, config.seed, config.num_labels, config.task, names)
+    model = target.make(read(source, reading), reading)
+    asked = config.strict_mlm_check or names or config.num_labels or config.task
+    if asked and model.config["model_type"] != MASKED_SEQ:
+        raise InputError(
+            f"{to} has no head for positions, which --num-labels, --task, --id2label, --label2id and "
+            "--strict-mlm-check are about",
+            "add --to masked-seq, or leave them out",
+        )
+    if config.strict_mlm_check:
+        check_mlm(Checkpoint(source, model.config, {}), model.encoder["model_type"])
+    return model
 
 
 def _in_words_of_today(source: Path, model: Model) -> tuple[Model, MaskSet | None]:
@@ -126,11 +141,18 @@ def _around(source: Path, model: Model) -> SentenceFiles:
     return SentenceFiles({}, {}) if model.config.get("mode") == PRUNING_ONLY else found
 
 
+def _carried(source: Path, model: Model) -> list[Path]:
+    """Return the files that stay with the weights: licenses, and what was cut out of a folder."""
+    cut = (source / MASKS).is_file() and "base_model_config" not in model.config
+    return [*Checkpoint(source, {}, {}).carried_files, *([inside(source, MASKS)] if cut else [])]
+
+
 def _declared(config: ConvertConfig, model: Model) -> list[Declared]:
     return [declare(name, source, TYPES.get(config.dtype)) for name, source in model.tensors.items()]
 
 
 def _result(
+    source: Path,
     config: ConvertConfig,
     kind: str,
     to: str,
@@ -138,22 +160,22 @@ def _result(
     declared: list[Declared],
     around: SentenceFiles,
 ) -> ConvertResult:
-    carried = Checkpoint(config.source, {}, {}).carried_files
+    carried = _carried(source, model)
     tokenizer = Checkpoint(model.tokenizer, {}, {}).tokenizer_files
-    code = shipped(Checkpoint(config.source, model.config, {}))
+    code = shipped(Checkpoint(source, model.config, {}))
     names = [
         "config.json",
         *file_names(declared, parse_size(config.max_shard_size)),
         *(path.name for path in (*tokenizer, *carried)),
         *around.names,
         *([] if code is None else [code.file]),
-        *([MASKS] if pruned.is_pruned(model.config) else []),
+        *([MASKS] if notes_heads(peek(source, "config.json")) else []),
         RECORD,
         CARD,
     ]
     return ConvertResult(
         out=config.out,
-        source=config.source,
+        source=source,
         kind=kind,
         to=to,
         says=model.says,
@@ -183,14 +205,14 @@ def _write(
     chunks = (contents(model.tensors[tensor.name], tensor.dtype) for tensor in declared)
     digests = write_weights(folder, declared, chunks, parse_size(config.max_shard_size))
     _write_tokenizer(folder, model)
-    for path in Checkpoint(config.source, {}, {}).carried_files:
+    for path in _carried(result.source, model):
         shutil.copyfile(path, folder / path.name)
-    findings = prove(folder, config, result.kind)
+    findings = prove(folder, result.source, result.kind, config)
     if any(finding.status == "fail" for finding in findings):
         raise _Unequal(findings)
     done = replace(result, findings=findings, written=True)
     record = run_record.record(config, done)
-    (folder / CARD).write_text(converted_card.render(config.source, written, record), encoding="utf-8")
+    (folder / CARD).write_text(converted_card.render(result.source, written, record), encoding="utf-8")
     record["sha256"] = {name: digests.get(name) or sha256(folder / name) for name in files_in(folder)}
     write_json(folder / RECORD, record)
     return done

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from prunecli.checkpoints.source import find_folder
 from prunecli.config import PredictConfig
 from prunecli.inference.batching import forward, windows
 from prunecli.inference.jsonl import check_file_target, written
@@ -34,7 +35,9 @@ def run(config: PredictConfig, records: Iterable[Mapping[str, Any]] | None = Non
         check_file_target(config.out, config.overwrite)
     fields = parse_fields(config.fields)
     items = with_texts(read_records(config.source) if records is None else records, fields)
-    runnable = load_runnable(config.checkpoint, config.max_length, config.device, config.trust_remote_code)
+    runnable = load_runnable(
+        find_folder(config.checkpoint), config.max_length, config.device, config.trust_remote_code
+    )
     predictions = _predictions(runnable, items, config.batch_size)
     return predictions if config.out is None else written(predictions, config.out)
 

@@ -36,7 +36,7 @@ def expected(name: str) -> dict[str, Tensor]:
 @pytest.fixture
 def convert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Convert:
     """Return a function that converts a folder without the proof, and says where to."""
-    monkeypatch.setattr(operation, "prove", lambda folder, config, kind: ())
+    monkeypatch.setattr(operation, "prove", lambda *asked: ())
 
     def run(source: Path, out: str = "converted", **options: Any) -> Path:
         result = prunecli.convert(source, tmp_path / out, **{"allow_pickle": True, **options})
