@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prunecli.config.shared import GROUPS as GROUPS
+from prunecli.config.shared import PRICED_GROUPS as PRICED_GROUPS
 from prunecli.encoders import Encoder
 
 ROWS: Literal[0] = 0
