@@ -32,7 +32,8 @@ def _run(config: ConvertConfig, out: Output) -> ExitCode:
     if failed:
         out.line(f"What was written does not equal the source: {', '.join(failed)}. Nothing is left of it.")
         return ExitCode.VERDICT_NO
-    out.line(f"{result.out} is proven equal to its source. Next: prunecli verify-automodel {result.out}")
+    after = "" if result.to == "onnx" else f" Next: prunecli verify-automodel {result.out}"
+    out.line(f"{result.out} is proven equal to its source.{after}")
     return ExitCode.DONE
 
 
@@ -46,5 +47,6 @@ VERB = Verb(
         "prunecli convert ./my-reranker ./fresh --to pruning-encoder",
         "prunecli convert bert-base-uncased ./tagger --to masked-seq --num-labels 3 --task multiclass",
         "prunecli convert ./converted ./reranker --to ranking-model --dtype float16",
+        "prunecli convert pruned-qqp pruned-qqp-onnx --to onnx",
     ),
 )

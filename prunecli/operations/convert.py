@@ -16,7 +16,7 @@ from prunecli.checkpoints.safetensors_file import Declared, TensorEntry
 from prunecli.checkpoints.sentence_files import SentenceFiles, read_sentence_files
 from prunecli.checkpoints.shards import file_names, parse_size, write_weights
 from prunecli.checkpoints.source import WANTED, find_model
-from prunecli.checkpoints.strict_json import write_json
+from prunecli.checkpoints.strict_json import read_object, write_json
 from prunecli.checkpoints.tokenizer_files import SETTINGS, write_tokenizer
 from prunecli.config import ConvertConfig
 from prunecli.encoders import for_config
@@ -25,9 +25,13 @@ from prunecli.masks import MaskSet
 from prunecli.masks.formats import FILE as MASKS
 from prunecli.masks.formats import safetensors_masks
 from prunecli.models.masked_seq_sources import check_mlm
+from prunecli.models.onnx_graph import check_installed, graph_files
 from prunecli.models.shipped import shipped
+from prunecli.operations.onnx_folder import KIND as ONNX
+from prunecli.operations.onnx_folder import put_graph
 from prunecli.reports import converted_card, run_record
 from prunecli.shrink.noted_heads import as_pruned, notes_heads
+from prunecli.verification import parity
 from prunecli.verification.base import Finding
 from prunecli.verification.conversion import prove
 
@@ -79,6 +83,8 @@ def run(config: ConvertConfig) -> ConvertResult:
     """
     if config.out is None and not config.dry_run:
         raise InputError("convert needs a folder to write", "name it after the source, or add --dry-run")
+    if config.to == ONNX:
+        check_installed()
     pickles = ["*.bin"] if config.allow_pickle else []
     source = find_model(config.source, "", allow_patterns=[*WANTED, *pickles])
     if config.out is not None:
@@ -141,14 +147,25 @@ def _around(source: Path, model: Model) -> SentenceFiles:
     return SentenceFiles({}, {}) if model.config.get("mode") == PRUNING_ONLY else found
 
 
-def _carried(source: Path, model: Model) -> list[Path]:
+def _carried(source: Path, model: Model, to: str) -> list[Path]:
     """Return the files that stay with the weights: licenses, and what was cut out of a folder."""
-    cut = (source / MASKS).is_file() and "base_model_config" not in model.config
+    cut = (source / MASKS).is_file() and "base_model_config" not in model.config and to != ONNX
     return [*Checkpoint(source, {}, {}).carried_files, *([inside(source, MASKS)] if cut else [])]
 
 
+def _dtype(config: ConvertConfig) -> str:
+    """Return the type that the weights get: `keep` as they are, and float32 in a graph."""
+    if config.to == ONNX and config.dtype not in ("keep", "float32"):
+        raise InputError(
+            f"--to onnx writes float32, and --dtype is {config.dtype}",
+            "leave --dtype out, and round the graph with onnxruntime's own tools",
+        )
+    return "float32" if config.to == ONNX else config.dtype
+
+
 def _declared(config: ConvertConfig, model: Model) -> list[Declared]:
-    return [declare(name, source, TYPES.get(config.dtype)) for name, source in model.tensors.items()]
+    dtype = TYPES.get(_dtype(config))
+    return [declare(name, source, dtype) for name, source in model.tensors.items()]
 
 
 def _result(
@@ -160,12 +177,14 @@ def _result(
     declared: list[Declared],
     around: SentenceFiles,
 ) -> ConvertResult:
-    carried = _carried(source, model)
+    carried = _carried(source, model, to)
     tokenizer = Checkpoint(model.tokenizer, {}, {}).tokenizer_files
-    code = shipped(Checkpoint(source, model.config, {}))
+    code = None if to == ONNX else shipped(Checkpoint(source, model.config, {}))
+    size = sum(tensor.size for tensor in declared)
+    weights = graph_files(size) if to == ONNX else file_names(declared, parse_size(config.max_shard_size))
     names = [
         "config.json",
-        *file_names(declared, parse_size(config.max_shard_size)),
+        *weights,
         *(path.name for path in (*tokenizer, *carried)),
         *around.names,
         *([] if code is None else [code.file]),
@@ -181,7 +200,7 @@ def _result(
         says=model.says,
         notes=model.notes,
         tensors=len(declared),
-        bytes=sum(tensor.size for tensor in declared),
+        bytes=size,
         files=tuple(sorted(names)),
     )
 
@@ -196,8 +215,8 @@ def _write(
     """
     code = shipped(Checkpoint(folder, model.config, {}))
     written = dict(model.config)
-    if config.dtype != "keep":
-        written["dtype"] = config.dtype
+    if _dtype(config) != "keep":
+        written["dtype"] = _dtype(config)
     if code is not None:
         written["auto_map"] = code.auto_map
         (folder / code.file).write_text(code.text, encoding="utf-8")
@@ -205,17 +224,25 @@ def _write(
     chunks = (contents(model.tensors[tensor.name], tensor.dtype) for tensor in declared)
     digests = write_weights(folder, declared, chunks, parse_size(config.max_shard_size))
     _write_tokenizer(folder, model)
-    for path in _carried(result.source, model):
+    for path in _carried(result.source, model, result.to):
         shutil.copyfile(path, folder / path.name)
     findings = prove(folder, result.source, result.kind, config)
-    if any(finding.status == "fail" for finding in findings):
+    if result.to == ONNX and not _failed(findings):
+        findings += (put_graph(folder, parity.ATOL if config.atol is None else config.atol),)
+    if _failed(findings):
         raise _Unequal(findings)
     done = replace(result, findings=findings, written=True)
     record = run_record.record(config, done)
-    (folder / CARD).write_text(converted_card.render(result.source, written, record), encoding="utf-8")
+    (folder / CARD).write_text(
+        converted_card.render(result.source, read_object(folder / "config.json"), record), encoding="utf-8"
+    )
     record["sha256"] = {name: digests.get(name) or sha256(folder / name) for name in files_in(folder)}
     write_json(folder / RECORD, record)
     return done
+
+
+def _failed(findings: tuple[Finding, ...]) -> bool:
+    return any(finding.status == "fail" for finding in findings)
 
 
 def _write_tokenizer(folder: Path, model: Model) -> None:
