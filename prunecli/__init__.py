@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         train_masks,
         verify_automodel,
     )
+    from prunecli.inference.pruning_cross_encoder import PruningCrossEncoder
     from prunecli.inference.pruning_encoder import PruningEncoder
     from prunecli.models.masked_seq import AutoModelForMaskedSeqModeling
     from prunecli.models.pruning_encoder import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AutoModelForMaskedSeqModeling",
+    "PruningCrossEncoder",
     "PruningEncoder",
     "PruningEncoderConfig",
     "PruningEncoderForSequenceClassification",
@@ -56,6 +58,7 @@ __all__ = [
 # Names that stand elsewhere than in the API.
 CLASSES = {
     "prunecli.models.masked_seq": ("AutoModelForMaskedSeqModeling",),
+    "prunecli.inference.pruning_cross_encoder": ("PruningCrossEncoder",),
     "prunecli.inference.pruning_encoder": ("PruningEncoder",),
     "prunecli.models.pruning_encoder": (
         "PruningEncoderConfig",

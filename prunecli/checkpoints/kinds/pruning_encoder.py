@@ -35,8 +35,8 @@ PRUNING_LABELS = {"0": "prune", "1": "keep"}
 NORMED_SINCE = (5, 1)
 # What others look for at the top: sizes, and the activation that CrossEncoder puts on scores.
 OUTER = (
-    "sentence_transformers", "vocab_size", "hidden_size", "max_position_embeddings", "type_vocab_size",
-    "pad_token_id",
+    "sentence_transformers", "sbert_ce_default_activation_function", "vocab_size", "hidden_size",
+    "max_position_embeddings", "type_vocab_size", "pad_token_id",
 )  # fmt: skip
 
 
