@@ -33,4 +33,4 @@ def _layer(model: nn.Module, encoder: Encoder, group: str, layer: int) -> Tensor
     return total_U
 
 
-METHOD = ScoreMethod(paper="Li et al. 2017, https://arxiv.org/abs/1608.08710", score=score)
+METHOD = ScoreMethod(paper="Li et al. 2017, https://arxiv.org/abs/1608.08710", score=score, reads="weights")
