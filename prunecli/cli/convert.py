@@ -25,10 +25,7 @@ def _run(config: ConvertConfig, out: Output) -> ExitCode:
             f"{', '.join(result.files)}"
         )
         return ExitCode.DONE
-    out.table(
-        ["check", "verdict", "detail"], [[item.check, item.status, item.detail] for item in result.findings]
-    )
-    failed = [item.check for item in result.findings if item.status == "fail"]
+    failed = out.findings(result.findings)
     if failed:
         out.line(f"What was written does not equal the source: {', '.join(failed)}. Nothing is left of it.")
         return ExitCode.VERDICT_NO
