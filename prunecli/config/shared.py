@@ -35,6 +35,12 @@ Trust = Annotated[
     bool,
     Opt("Run the Python that the checkpoint carries. Files that prunecli wrote need no flag.", DANGEROUS),
 ]
+AllowPickle = Annotated[
+    bool, Opt("Read tensors, and nothing but tensors, out of pytorch_model.bin files.", DANGEROUS)
+]
+Base = Annotated[
+    Path | None, Opt("Folder with the config.json of the base model, where the source only names one.")
+]
 ShardSize = Annotated[str, Opt("Largest file of weights, as 5GB; what is over goes on in the next.", OUTPUT)]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Where to compute.", TRAINING)]
 BatchSize = Annotated[int, Opt("Examples a batch.", TRAINING, minimum=1)]

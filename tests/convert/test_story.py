@@ -30,8 +30,10 @@ def test_from_the_package_to_predictions(tmp_path: Path) -> None:
     assert {finding["status"] for finding in result["findings"]} == {"pass"}
     assert {path.name for path in out.iterdir()} == set(result["files"])
 
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
     verdict = prunecli.verify_automodel(out, against=out)
     assert verdict.passed, verdict.findings
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before  # P15: a README was written
     code = next(finding for finding in verdict.findings if finding.check == "code")
     assert code.detail == "byte for byte prunecli's own: modeling_pruning_encoder.py and modeling_pruned.py"
 
