@@ -117,7 +117,10 @@ class PruningEncoder:
             )
         loaded = load_model(checkpoint)
         if loaded.new:
-            raise InputError(f"{folder}: tensor {loaded.new[0]} is missing", "convert the source again")
+            raise InputError(
+                f"{folder}: tensor {loaded.new[0]} is missing or was never trained",
+                "train the head with train-masks",
+            )
         tokenizer = load_tokenizer(checkpoint)
         length = longest_row(checkpoint, loaded.model, tokenizer, max_length)
         return cls(loaded.model.to(find_device(device)), tokenizer, length)  # type: ignore[arg-type]
