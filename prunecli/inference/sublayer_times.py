@@ -98,8 +98,8 @@ def time_share(
         rounds: Measurements of each; the share is the median of their ratios.
     """
     setting = setting_of(checkpoint, shape, device, count)
-    encoder = pruned.encoder_of(checkpoint)
-    whole = new_model(pruned.stock_config(checkpoint.config), encoder, setting.head)
+    encoder = encoder_of(checkpoint)
+    whole = new_model(pruned.stock_config(inner_config(checkpoint.config)), encoder, setting.head)
     cut = copy.deepcopy(whole)
     _resize(cut, encoder, masks)
     for model in (whole, cut):
