@@ -108,6 +108,20 @@ def test_tokens_without_a_label_do_not_count() -> None:
     torch.testing.assert_close(found.loss, F.cross_entropy(found.logits[:, 2], labels[:, 2]))
 
 
+def test_keep_or_prune_and_the_score_are_trained_together(tmp_path: Path) -> None:
+    build("bert", labels=2).save_pretrained(tmp_path)
+    model = PruningEncoderForTokenClassification.from_pretrained(tmp_path)
+    inputs = tiny.tiny_inputs(model)
+    labels, relevance = torch.full_like(inputs["input_ids"], 1), torch.tensor([1.0, 0.0])
+    found = model(**inputs, labels=labels, relevance=relevance)
+    alone = model(**inputs, labels=labels).loss
+    torch.testing.assert_close(found.loss, alone + F.cross_entropy(found.ranking_logits, relevance.long()))
+    without = build("bert", "pruning_only")
+    assert torch.equal(
+        without(**inputs, labels=labels, relevance=relevance).loss, without(**inputs, labels=labels).loss
+    )
+
+
 def test_a_state_that_the_encoder_does_not_have_is_refused() -> None:
     with pytest.raises(ValueError, match="BertModel has no hidden state 'pre_final_norm'"):
         build("bert", hidden_state="pre_final_norm")
