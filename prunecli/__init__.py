@@ -35,10 +35,12 @@ if TYPE_CHECKING:
         PruningEncoderForTokenClassification,
         register_auto_models,
     )
+    from prunecli.operations.predict import Predictor
 
 __version__ = "0.1.0"
 __all__ = [
     "AutoModelForMaskedSeqModeling",
+    "Predictor",
     "PruningCrossEncoder",
     "PruningEncoder",
     "PruningEncoderConfig",
@@ -60,6 +62,7 @@ CLASSES = {
     "prunecli.models.masked_seq": ("AutoModelForMaskedSeqModeling",),
     "prunecli.inference.pruning_cross_encoder": ("PruningCrossEncoder",),
     "prunecli.inference.pruning_encoder": ("PruningEncoder",),
+    "prunecli.operations.predict": ("Predictor",),
     "prunecli.models.pruning_encoder": (
         "PruningEncoderConfig",
         "PruningEncoderForSequenceClassification",

@@ -21,8 +21,8 @@ TaskKind = Annotated[
 MaxLength = Annotated[
     int | None,
     Opt(
-        "Tokens an example is cut to. Default: what a run was trained with, else 128, for SQuAD 384, or what the "
-        "model takes.",
+        "Tokens an example is cut to. Default: what a run was trained with, else 128, for SQuAD and "
+        "documents 384, or what the model takes.",
         minimum=8,
     ),
 ]

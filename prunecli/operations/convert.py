@@ -6,8 +6,8 @@ from pathlib import Path
 
 from prunecli.checkpoints import kinds
 from prunecli.checkpoints.atomic import check_source, check_target, staged_folder
-from prunecli.checkpoints.folder import CARD, RECORD, Checkpoint, files_in, inside, sha256
-from prunecli.checkpoints.kinds.base import Model, Reading, peek, whole_number
+from prunecli.checkpoints.folder import CARD, NEW, RECORD, Checkpoint, files_in, inside, sha256
+from prunecli.checkpoints.kinds.base import Model, NewTensor, Reading, peek, whole_number
 from prunecli.checkpoints.kinds.masked_seq import NAME as MASKED_SEQ
 from prunecli.checkpoints.kinds.masked_seq import names_of
 from prunecli.checkpoints.kinds.pruning_encoder import PRUNING_ONLY
@@ -26,7 +26,7 @@ from prunecli.masks.formats import FILE as MASKS
 from prunecli.masks.formats import safetensors_masks
 from prunecli.models.masked_seq_sources import check_mlm
 from prunecli.models.onnx_graph import check_installed, graph_files
-from prunecli.models.shipped import shipped
+from prunecli.models.shipped import is_cut, shipped
 from prunecli.operations.onnx_folder import KIND as ONNX
 from prunecli.operations.onnx_folder import put_graph
 from prunecli.reports import converted_card, run_record
@@ -187,8 +187,8 @@ def _result(
         *weights,
         *(path.name for path in (*tokenizer, *carried)),
         *around.names,
-        *([] if code is None else [code.file]),
-        *([MASKS] if notes_heads(peek(source, "config.json")) else []),
+        *([] if code is None else code.files),
+        *([MASKS] if is_cut(model.config) else []),
         RECORD,
         CARD,
     ]
@@ -217,9 +217,13 @@ def _write(
     written = dict(model.config)
     if _dtype(config) != "keep":
         written["dtype"] = _dtype(config)
+    new = [name for name, tensor in model.tensors.items() if isinstance(tensor, NewTensor)]
+    if new:
+        written[NEW] = new
     if code is not None:
         written["auto_map"] = code.auto_map
-        (folder / code.file).write_text(code.text, encoding="utf-8")
+        for name, text in code.files.items():
+            (folder / name).write_text(text, encoding="utf-8")
     write_json(folder / "config.json", written)
     chunks = (contents(model.tensors[tensor.name], tensor.dtype) for tensor in declared)
     digests = write_weights(folder, declared, chunks, parse_size(config.max_shard_size))

@@ -49,7 +49,7 @@ def test_a_saved_folder_loads_as_it_was(task: str, tiny_checkpoint: Save, tmp_pa
     assert torch.equal(again(**inputs(model)).logits, model(**inputs(model)).logits)
     assert any(name.startswith("text_encoder.") for name in load_file(tmp_path / "model.safetensors"))
     assert {path.name for path in tmp_path.iterdir()} == {
-        "config.json", "model.safetensors", "modeling_masked_seq.py",
+        "config.json", "model.safetensors", "modeling_masked_seq.py", "modeling_pruned.py",
     }  # fmt: skip
     assert again.base_model is again.text_encoder
 
@@ -117,12 +117,13 @@ def test_nothing_is_said_that_is_not_needed(
 
 
 def test_the_file_that_travels_needs_only_torch_and_transformers() -> None:
-    tree = ast.parse(Path(modeling_masked_seq.__file__).read_text(encoding="utf-8"))
-    names = [
-        alias.name if isinstance(node, ast.Import) else str(node.module)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    ]
+    names = []
+    for file in modeling_masked_seq.FILES:
+        tree = ast.parse(Path(modeling_masked_seq.__file__).with_name(file).read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                names += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names.append(str(node.module))
     others = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
-    assert others == {"torch", "transformers"}
+    assert others == {"torch", "transformers", "modeling_pruned"}
