@@ -93,9 +93,10 @@ def run(config: ConvertConfig) -> ConvertResult:
     kind = kinds.recognise(source, config.from_)
     to = config.to or kinds.kinds()[kind].becomes
     model, masks = _in_words_of_today(source, _read(source, config, kind, to))
+    masks = None if to == ONNX else masks
     declared = _declared(config, model)
     around = _around(source, model)
-    result = _result(source, config, kind, to, model, declared, around)
+    result = _result(source, config, kind, to, model, declared, around, masks is not None)
     if config.dry_run or config.out is None:
         return result
     try:
@@ -149,7 +150,7 @@ def _around(source: Path, model: Model) -> SentenceFiles:
 
 def _carried(source: Path, model: Model, to: str) -> list[Path]:
     """Return the files that stay with the weights: licenses, and what was cut out of a folder."""
-    cut = (source / MASKS).is_file() and "base_model_config" not in model.config and to != ONNX
+    cut = is_cut(model.config) and to != ONNX and (source / MASKS).is_file()
     return [*Checkpoint(source, {}, {}).carried_files, *([inside(source, MASKS)] if cut else [])]
 
 
@@ -176,6 +177,7 @@ def _result(
     model: Model,
     declared: list[Declared],
     around: SentenceFiles,
+    masked: bool,
 ) -> ConvertResult:
     carried = _carried(source, model, to)
     tokenizer = Checkpoint(model.tokenizer, {}, {}).tokenizer_files
@@ -188,7 +190,7 @@ def _result(
         *(path.name for path in (*tokenizer, *carried)),
         *around.names,
         *([] if code is None else code.files),
-        *([MASKS] if is_cut(model.config) else []),
+        *([MASKS] if masked else []),
         RECORD,
         CARD,
     ]

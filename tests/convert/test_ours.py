@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 import prunecli
 from prunecli.checkpoints.folder import INDEX, WEIGHTS, read_checkpoint
+from prunecli.checkpoints.kinds import recognise
 from prunecli.checkpoints.kinds.base import Reading
 from prunecli.cli.app import app
 from prunecli.errors import InputError
@@ -41,6 +42,31 @@ def test_a_pruned_folder_is_proven_in_another_type_and_shards(cut: Path, tmp_pat
     for name, entry in read_checkpoint(tmp_path / "out").tensors.items():
         wanted = dense[name].bfloat16() if dense[name].is_floating_point() else dense[name]
         assert entry.read() == wanted.contiguous().view(torch.uint8).numpy().tobytes()
+
+
+AROUND = ("PruningEncoderForSequenceClassification", "PruningEncoderForTokenClassification", "MaskedSeqModel")
+
+
+@pytest.mark.parametrize("head", AROUND)
+@torch.no_grad()
+def test_a_model_around_a_cut_encoder_keeps_its_cut(head: str, tmp_path: Path, convert: Convert) -> None:
+    source = tiny.save_tiny(tmp_path / "source", "modernbert", head)
+    masks = tiny.random_masks(tiny.sizes(source), GROUPS, seed=0, empty=True)
+    pruned = tiny.cut(source, masks, tmp_path / "cut")
+    model, written = tiny.load(pruned), convert(pruned, max_shard_size="20KB")
+    given = tiny.tiny_inputs(model)
+    wanted = tiny.outputs(model, given)
+    assert torch.equal(tiny.outputs(tiny.load(written), given), wanted)
+    assert (written / MASKS).read_bytes() == (pruned / MASKS).read_bytes()
+    save_file(given, tmp_path / "probes")
+    kind = recognise(pruned)
+    again = source_outputs(read_checkpoint(written), pruned, kind, Reading(), tmp_path / "probes")
+    read = tiny.outputs(lambda **inputs: again, given)  # type: ignore[arg-type]
+    torch.testing.assert_close(read, wanted, atol=1e-5, rtol=0)
+    if head == AROUND[0]:
+        ranking = convert(pruned, "ranking", to="ranking-model")
+        assert read_checkpoint(ranking).architecture == "PrunedModernBertForSequenceClassification"
+        assert torch.equal(tiny.load(ranking)(**given).logits, model(**given).logits)
 
 
 def test_a_pruned_folder_comes_out_of_a_pickle(cut: Path, tmp_path: Path, convert: Convert) -> None:
