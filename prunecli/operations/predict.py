@@ -10,18 +10,22 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
+from transformers import PreTrainedModel
+
 from prunecli.config import PredictConfig
 from prunecli.errors import InputError
 from prunecli.inference import kinds
 from prunecli.inference.batching import Batcher
+from prunecli.inference.first_token import read_first_token_only
 from prunecli.inference.formats import read_records
 from prunecli.inference.formats.base import Reading, Record
 from prunecli.inference.formats.trec import read_run
 from prunecli.inference.kinds.base import Setting
 from prunecli.inference.output_file import check_file_target, done_before, written
-from prunecli.inference.runnable import load_runnable, read_runnable
+from prunecli.inference.runnable import has_table, load_runnable, read_runnable
 from prunecli.inference.stream import ERROR, predictions, renamed
 from prunecli.inference.text_fields import parse_fields
+from prunecli.models.shipped import encoder_of
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +107,8 @@ class Predictor:
         self.runnable = load_runnable(checkpoint, config)
         self.notes: Counter[str] = Counter()
         loaded = self.runnable
+        if kind.reads_logits_only and isinstance(loaded.model, PreTrainedModel) and has_table(checkpoint):
+            read_first_token_only(loaded.model, encoder_of(checkpoint))
         setting = Setting(
             checkpoint, loaded.model.config, loaded.tokenizer, loaded.max_length, config, self._note
         )

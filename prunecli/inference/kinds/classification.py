@@ -26,6 +26,7 @@ class Classification(Kind):
 
     known = known_fields()
     writes = ("label", "score", "score_raw")
+    reads_logits_only = True
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
