@@ -1,4 +1,4 @@
-"""A last layer that computes the first token only says the same, and is taken back where a family is built otherwise."""
+"""A last layer that computes the first token only says the same; it is taken back where a family is built otherwise."""
 
 from collections.abc import Callable
 from pathlib import Path
