@@ -13,8 +13,8 @@ FILE is what `predict` reads, of single texts or pairs. In every round these tak
 
 All compute in float32 and return logits, which have to be equal to 1e-5. Times are CPU seconds of the whole process,
 so that others on the
-machine matter little; a first round warms up. Then each alone in a process of its own: seconds from its start to the
-first prediction, and the most memory that it took.
+machine matter little; a first round warms up. Then each alone in a process of its own: CPU seconds from its start to
+the first prediction, and the most memory that it took.
 """
 
 import argparse
@@ -116,19 +116,15 @@ def take_turns(runs: dict[str, Run], rounds: int) -> dict[str, list[float]]:
 
 
 def alone(words: list[str]) -> tuple[float, int]:
-    """Return seconds to the first prediction and the peak resident bytes of one candidate in a process of its own."""
-    started = time.perf_counter()
-    with subprocess.Popen([sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        process.stdout.readline()
-        first = time.perf_counter() - started
-        rest = process.stdout.read().split()
-    return first, int(rest[0])
+    """Return what one candidate takes in a process of its own: CPU seconds to the first prediction, peak bytes."""
+    done = subprocess.run([sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True, check=True)
+    first, peak = done.stdout.split()[-2:]
+    return float(first), int(peak)
 
 
 def child(name: str, folder: str, texts: list[Any]) -> None:
     MAKE[name](folder, texts[:1])()
-    print("first", flush=True)
+    print(time.process_time())
     MAKE[name](folder, texts)()
     from prunecli.inference.peak_memory import resident_peak
 

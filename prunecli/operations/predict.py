@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from transformers import PreTrainedModel
 
+from prunecli.checkpoints.source import find_folder
 from prunecli.config import PredictConfig
 from prunecli.errors import InputError
 from prunecli.inference import kinds
@@ -102,7 +103,7 @@ class Predictor:
     def _load(self, config: PredictConfig) -> None:
         self.config = config
         self.fields = parse_fields(config.fields)
-        checkpoint = read_runnable(config.checkpoint)
+        checkpoint = read_runnable(find_folder(config.checkpoint))
         self.kind_name, kind = kinds.kind_of(checkpoint, config.kind)
         self.runnable = load_runnable(checkpoint, config)
         self.notes: Counter[str] = Counter()
