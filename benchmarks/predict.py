@@ -13,8 +13,8 @@ FILE is what `predict` reads, of single texts or pairs. In every round these tak
 
 All compute in float32 and return logits, which have to be equal to 1e-5. Times are CPU seconds of the whole process,
 so that others on the
-machine matter little; a first round warms up. Then each alone in a process of its own: CPU seconds from its start to
-the first prediction, and the most memory that it took.
+machine matter little; a first round warms up. With --alone, then each in a process of its own: CPU seconds from its
+start to the first prediction, and the most memory that it took.
 """
 
 import argparse
@@ -142,6 +142,7 @@ def main() -> None:
     parser.add_argument("--pruned")
     parser.add_argument("--records", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--alone", action="store_true", help="also measure each in a process of its own")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -170,7 +171,7 @@ def main() -> None:
     words = [options.checkpoint, options.file, "--fields", options.fields, "--records", str(options.records)]
     rows = []
     for name in runs:
-        first, peak = alone([*words, "--child", name]) if name in MAKE else (None, None)
+        first, peak = alone([*words, "--child", name]) if options.alone and name in MAKE else (None, None)
         rows.append(
             {
                 "name": name,
