@@ -16,6 +16,16 @@ from prunecli.inference.formats.jsonl import line_of
 from prunecli.inference.formats.parquet import write_parquet
 
 
+def check_outside(target: Path, checkpoint: Path) -> None:
+    """Refuse a file in the folder of a checkpoint, which stays as it was verified.
+
+    Raises:
+        InputError: It would stand there.
+    """
+    if target.resolve().is_relative_to(checkpoint.resolve()):
+        raise InputError(f"{target} stands in the checkpoint {checkpoint}", "name another --out")
+
+
 def check_file_target(target: Path, overwrite: bool) -> None:
     """Refuse a file that stands already or could not be written, before any work is done.
 

@@ -22,7 +22,7 @@ from prunecli.inference.formats import read_records
 from prunecli.inference.formats.base import Reading, Record
 from prunecli.inference.formats.trec import read_run
 from prunecli.inference.kinds.base import Setting
-from prunecli.inference.output_file import check_file_target, done_before, written
+from prunecli.inference.output_file import check_file_target, check_outside, done_before, written
 from prunecli.inference.runnable import has_table, load_runnable, read_runnable
 from prunecli.inference.stream import ERROR, predictions, renamed
 from prunecli.inference.text_fields import parse_fields
@@ -119,7 +119,12 @@ class Predictor:
         self.notes[what] += 1
 
     def __call__(self, records: Iterable[Mapping[str, Any]]) -> "Predictions":
-        """Predict as records are asked for; memory does not grow with their number."""
+        """Predict as records are asked for; memory does not grow with their number.
+
+        Raises:
+            PruneError: The output file cannot be used.
+        """
+        check_out(self.config)
         return Predictions(self, (_as_record(record) for record in records))
 
     def batcher(self) -> Batcher:
@@ -223,10 +228,20 @@ def run(config: PredictConfig, records: Iterable[Mapping[str, Any]] | None = Non
     Raises:
         PruneError: The checkpoint, the input or the output file cannot be used.
     """
-    if config.out is not None:
-        check_file_target(config.out, config.overwrite)
+    check_out(config)
     readings = _input(config) if records is None else map(_as_record, records)
     return Predictions(Predictor.of(config), readings)
+
+
+def check_out(config: PredictConfig) -> None:
+    """Refuse an output file that cannot be used, before any work is done.
+
+    Raises:
+        PruneError: It stands already, cannot be written, or would stand in the checkpoint.
+    """
+    if config.out is not None:
+        check_outside(config.out, config.checkpoint)
+        check_file_target(config.out, config.overwrite)
 
 
 def _input(config: PredictConfig) -> Iterable[Reading]:

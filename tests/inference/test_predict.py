@@ -219,6 +219,11 @@ def test_the_checkpoint_folder_is_never_written(rows: Path, tiny_checkpoint: Cal
     }
 
 
+def test_nothing_is_written_into_the_checkpoint_folder(rows: Path, bert: Path) -> None:
+    with pytest.raises(InputError, match="stands in the checkpoint"):
+        predict.run(config(bert, rows, out=bert / "out.jsonl"))
+
+
 def test_lines_are_utf8_and_always_json() -> None:
     assert line_of({"text": "é\n"}) == '{"text": "é\\n"}\n'.encode()
     assert json.loads(line_of({"other": "\ud83d"})) == {"other": "\ud83d"}
