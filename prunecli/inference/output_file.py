@@ -43,6 +43,19 @@ def check_file_target(target: Path, overwrite: bool) -> None:
         raise InputError(f"{target.parent} is not a folder", "create it, or name another --out")
 
 
+def check_no_interrupted_run(target: Path) -> None:
+    """Refuse to lose what an interrupted run has done.
+
+    Raises:
+        TargetExistsError: Its file is there.
+    """
+    if partial_path(target).exists():
+        raise TargetExistsError(
+            f"an interrupted run stands at {partial_path(target)}",
+            "add --resume to go on with it, or --overwrite to start anew",
+        )
+
+
 def done_before(target: Path) -> tuple[int, Record]:
     """Return how many records an interrupted run has written, and the last of them; half a line is cut off."""
     partial = partial_path(target)

@@ -22,7 +22,13 @@ from prunecli.inference.formats import read_records
 from prunecli.inference.formats.base import Reading, Record
 from prunecli.inference.formats.trec import read_run
 from prunecli.inference.kinds.base import Setting
-from prunecli.inference.output_file import check_file_target, check_outside, done_before, written
+from prunecli.inference.output_file import (
+    check_file_target,
+    check_no_interrupted_run,
+    check_outside,
+    done_before,
+    written,
+)
 from prunecli.inference.runnable import has_table, load_runnable, read_runnable
 from prunecli.inference.stream import ERROR, predictions, renamed
 from prunecli.inference.text_fields import parse_fields
@@ -237,11 +243,13 @@ def check_out(config: PredictConfig) -> None:
     """Refuse an output file that cannot be used, before any work is done.
 
     Raises:
-        PruneError: It stands already, cannot be written, or would stand in the checkpoint.
+        PruneError: It stands already, whole or begun, cannot be written, or would stand in the checkpoint.
     """
     if config.out is not None:
         check_outside(config.out, config.checkpoint)
         check_file_target(config.out, config.overwrite)
+        if not (config.resume or config.overwrite):
+            check_no_interrupted_run(config.out)
 
 
 def _input(config: PredictConfig) -> Iterable[Reading]:

@@ -181,6 +181,8 @@ def test_an_interrupted_run_goes_on(
     del first
     partial = partial_path(out)
     partial.write_bytes(partial.read_bytes() + b'{"text": "half a li')
+    with pytest.raises(TargetExistsError, match="an interrupted run stands at"):
+        predict.run(config(bert, source, out=out))
     rest = predict.run(config(bert, source, out=out, resume=True))
     assert [record["text"] for record in rest] == texts[3:] and rest.result().resumed == 3
     for found, record in zip(read_records(str(out)), whole, strict=True):
