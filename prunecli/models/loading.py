@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from prunecli.checkpoints import strict_json
-from prunecli.checkpoints.folder import Checkpoint
+from prunecli.checkpoints.folder import NEW, Checkpoint
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.models import modeling_pruned, pruned, shipped
@@ -31,7 +31,7 @@ class Loaded:
         model: The model.
         encoder: Its family's table and sizes.
         head: Its class without the stem.
-        new: Parameters that the checkpoint did not have and that start at random.
+        new: Parameters that the checkpoint did not have, or that nobody has trained: they start at random.
     """
 
     model: PreTrainedModel
@@ -96,10 +96,7 @@ def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) 
     """
     encoder = shipped.encoder_of(checkpoint)
     head = head or shipped.head_of(checkpoint)
-    if shipped.is_around(checkpoint.config):
-        cls = class_around(checkpoint.config["model_type"], head)
-    else:
-        cls = model_class(encoder, head, pruned.is_pruned(checkpoint.config))
+    cls = _class_of(checkpoint, encoder, head)
     state = _without_head(checkpoint, encoder) if _has_other_head(checkpoint, encoder, head) else None
     model, missing = _from_pretrained(cls, checkpoint, changes, state)
     for name, tensor in model.state_dict().items():
@@ -115,7 +112,20 @@ def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) 
             "take the weights that were saved with config.json",
         )
     model.train(False)
-    return Loaded(model, encoder, head, missing)
+    drawn = {name for name in checkpoint.config.get(NEW) or () if name in checkpoint.tensors}
+    return Loaded(model, encoder, head, tuple(sorted({*missing, *drawn})))
+
+
+def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
+    """Return the config that a checkpoint's model would have; its weights are not looked at."""
+    cls = _class_of(checkpoint, shipped.encoder_of(checkpoint), shipped.head_of(checkpoint))
+    return _config(cls, checkpoint.config)
+
+
+def _class_of(checkpoint: Checkpoint, encoder: Encoder, head: str) -> type[PreTrainedModel]:
+    if shipped.is_around(checkpoint.config):
+        return class_around(checkpoint.config["model_type"], head)
+    return model_class(encoder, head, pruned.is_pruned(checkpoint.config))
 
 
 def _has_other_head(checkpoint: Checkpoint, encoder: Encoder, head: str) -> bool:

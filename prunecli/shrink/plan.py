@@ -18,6 +18,7 @@ from prunecli.errors import InputError, MaskError
 from prunecli.masks import MaskSet
 from prunecli.masks.budget import layer_shapes
 from prunecli.masks.units import ROWS, Touch, linear_shapes, touches
+from prunecli.models.shipped import inner_config
 from prunecli.shrink.vocabulary import Vocabulary, word_tensors
 
 INDEX_NAMES = {"ffn_in": ".input_index", "ffn_out": ".output_index"}
@@ -170,7 +171,7 @@ def plan_cut(
     if vocabulary is not None:
         for name in word_tensors(checkpoint, encoder):
             cuts[name].keep[ROWS] = vocabulary.kept
-        words = vocabulary.config(checkpoint.config)
+        words = vocabulary.config(inner_config(checkpoint.config))
         changes, native = {**changes, **words}, None if native is None else {**native, **words}
     gone = tuple(f"{prefix}{name}." for name in changes["without_heads"])
     stays = tuple(f"{prefix}{name}.{output}." for name, output in changes["without_heads"].items())

@@ -38,7 +38,7 @@ def largest_difference(source: Path, masks: MaskSet, dtype: str) -> float:
     return max(differences)
 
 
-@pytest.mark.parametrize(("model_type", "head"), tiny.MODELS)
+@pytest.mark.parametrize(("model_type", "head"), [*tiny.MODELS, *tiny.AROUND_MODELS])
 @given(groups=SOME_GROUPS, seed=SEEDS, real=st.booleans(), empty=st.booleans())
 @settings(max_examples=3)
 def test_cut_equals_gated_in_float32(
