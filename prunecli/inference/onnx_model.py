@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
 
-from prunecli.checkpoints.folder import Checkpoint, inside
+from prunecli.checkpoints.folder import GRAPH, Checkpoint, inside
 from prunecli.errors import InputError
 
-GRAPH = "model.onnx"
 POSITIONS = "mask_indices"  # an input of masked-sequence models
 
 
