@@ -11,7 +11,7 @@ from prunecli.errors import InputError
 
 
 def _make(model: Model, reading: Reading) -> Model:
-    """Leave the pruning head out and take the encoder's own config: that of a pruned folder where it is cut.
+    """Leave the pruning head out and take the encoder's own config.
 
     Raises:
         InputError: There is no ranking in it.
@@ -31,10 +31,6 @@ def _make(model: Model, reading: Reading) -> Model:
         "label2id": {name: int(number) for number, name in labels.items()},
         "dtype": model.config.get("dtype", "float32"),
     }
-    cut = model.config.get("base_model_cut")
-    if cut is not None:
-        names = [f"Pruned{name}" for name in config["architectures"]]
-        config |= {"model_type": f"pruned_{config['model_type']}", "architectures": names, **cut}
     tensors = {name: entry for name, entry in model.tensors.items() if not name.startswith("pruning_head.")}
     notes = (*model.notes, "The pruning head is left out.")
     return Model(model.says, config, tensors, model.tokenizer, model.encoder, model.max_length, notes)
