@@ -196,7 +196,7 @@ def random_masks(
         encoder: The model.
         groups: Groups that get a mask.
         seed: Of the draw.
-        real: Whether kept units have values from -0.5 to 2 instead of 1.
+        real: Whether kept units have values from -0.5 to 2 instead of 1; layers never have.
         empty: Whether the first layer loses all units of `head` and the last those of `ffn_int`.
     """
     random = np.random.default_rng(seed)
@@ -205,7 +205,7 @@ def random_masks(
         shape = mask_shape(encoder, group)
         kept = random.random(shape) < 0.5
         kept[1, 0] = True  # masks that remove everything are refused
-        values = random.uniform(-0.5, 2.0, shape) if real else np.ones(shape)
+        values = random.uniform(-0.5, 2.0, shape) if real and group != "layer" else np.ones(shape)
         masks[group] = np.where(kept, values, 0).astype(np.float32)
     if empty and "head" in masks:
         masks["head"][0] = 0

@@ -26,5 +26,6 @@ MaskConvention = Annotated[
     ),
 ]
 
-Group = Literal["head", "ffn_int", "ffn_out", "ffn_in", "all"]
-GROUPS = ("head", "ffn_int", "ffn_out", "ffn_in")
+Group = Literal["head", "ffn_int", "ffn_out", "ffn_in", "layer", "all"]
+GROUPS = ("head", "ffn_int", "ffn_out", "ffn_in")  # parts of layers: rows and columns of linears
+EVERY_GROUP = (*GROUPS, "layer")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from prunecli.config.shared import BatchSize, Device, DryRun, Group, Overwrite, Seed
+from prunecli.config.shared import EVERY_GROUP, GROUPS, BatchSize, Device, DryRun, Group, Overwrite, Seed
 from prunecli.errors import InputError
 from prunecli.fields import BUDGET, MASKS, OUTPUT, TRAINING, Opt, VerbConfig
 
@@ -59,7 +59,8 @@ class TrainMasksConfig(VerbConfig):
     learn_masks: Annotated[
         tuple[Group, ...],
         Opt(
-            "What may go; repeat it for several groups. Default: ffn_int; head and ffn_int under a target.",
+            "What may go; repeat it for several groups. all: the first four. Default: ffn_int; head and ffn_int "
+            "under a target.",
             MASKS,
         ),
     ] = ()
@@ -187,10 +188,9 @@ class TrainMasksConfig(VerbConfig):
     @property
     def groups(self) -> tuple[str, ...]:
         """Return the groups to learn, `all` written out, in a fixed order."""
-        every = ("head", "ffn_int", "ffn_out", "ffn_in")
         usual = ("head", "ffn_int") if self.under_target else ("ffn_int",)
         asked = self.learn_masks or usual
-        return every if "all" in asked else tuple(name for name in every if name in asked)
+        return tuple(name for name in EVERY_GROUP if name in asked or (name in GROUPS and "all" in asked))
 
     @property
     def under_target(self) -> bool:

@@ -91,6 +91,10 @@ class Encoder:
         """Return the name of a layer's module, seen from the bare encoder."""
         return self.family.layer.format(layer=layer) + name
 
+    def layer(self, layer: int) -> str:
+        """Return the name of a layer, seen from the bare encoder."""
+        return self.module(layer, "").removesuffix(".")
+
 
 def for_config(config: Mapping[str, Any]) -> Encoder:
     """Find the table for a `config.json` and read its sizes.

@@ -94,6 +94,8 @@ class Family:
         stored: What files call modules that transformers renames while loading, and the modules; several where the
             file stacks their rows in one tensor.
         adapt: Makes the table fit one config, where linears come and go with it.
+        layers_can_go: Whether the model without one of its layers is the same chain without it.
+        layers_alike: Whether a layer computes the same wherever it stands, so that a stock config can have fewer.
     """
 
     model_types: tuple[ModelType, ...]
@@ -109,3 +111,5 @@ class Family:
     repeats_field: str | None = None
     stored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     adapt: "Callable[[Family, Mapping[str, Any]], Family] | None" = None
+    layers_can_go: bool = True
+    layers_alike: bool = True

@@ -28,4 +28,5 @@ FAMILY = Family(
     core=AttentionCore("attn", head_count="num_heads"),  # transformers 4 asks for these; 5 reads shapes
     words="embeddings.tok_embeddings",
     adapt=with_biases,
+    layers_alike=False,  # each has its kind of attention, and the first has no norm
 )

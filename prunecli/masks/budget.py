@@ -18,7 +18,7 @@ Shape = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class LayerShapes:
-    """A layer after a cut.
+    """A layer after a cut; one that has gone has no linears.
 
     Attributes:
         heads: Heads that are left.
@@ -50,6 +50,9 @@ def layer_shapes(encoder: Encoder, masks: MaskSet) -> list[LayerShapes]:
     """Return the shapes that each layer has once the masks are cut."""
     layers = []
     for layer in range(encoder.layers):
+        if not masks.has_layer(layer):
+            layers.append(LayerShapes(0, 0, {}, frozenset()))
+            continue
         shapes = {name: list(shape) for name, shape in linear_shapes(encoder, layer).items()}
         for group in masks.masks:
             kept = len(masks.kept(group, layer, encoder))

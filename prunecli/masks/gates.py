@@ -1,17 +1,19 @@
 """Gates on a live model.
 
-A gate is a scale on rows or columns of a linear, so it can be put on the weight or on the activation: the
+A gate on a part of a layer is a scale on rows or columns of a linear, so it can be put on the weight or on the activation: the
 product is the same. Each linear takes the cheaper one for its batch: the activation while there are fewer
-tokens than the weight has rows, else the weight.
+tokens than the weight has rows, else the weight. A gate on a whole layer goes from what it reads to what it writes.
 
 Shapes: N tokens of a batch, O output features, I input features, L layers, U units.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
 
 from prunecli.encoders import Encoder
 from prunecli.errors import UnsupportedModelError
@@ -73,7 +75,7 @@ class GatedLinear(nn.Linear):
 
 
 def put_gates(model: nn.Module, encoder: Encoder, groups: tuple[str, ...]) -> GateValues:
-    """Let the model's linears be scaled by gate values, which start as ones.
+    """Let the model's linears and layers be scaled by gate values, which start as ones.
 
     Args:
         model: A transformers model with or without a head; changed in place.
@@ -81,10 +83,10 @@ def put_gates(model: nn.Module, encoder: Encoder, groups: tuple[str, ...]) -> Ga
         groups: The groups to gate.
 
     Returns:
-        The values that the linears read: replace an entry, and the next forward pass uses it.
+        The values that they read: replace an entry, and the next forward pass uses it.
 
     Raises:
-        UnsupportedModelError: The model lacks a linear of the table.
+        UnsupportedModelError: The model lacks a linear of the table, or cannot lose layers.
     """
     base = model.base_model
     assert isinstance(base, nn.Module)
@@ -101,7 +103,27 @@ def put_gates(model: nn.Module, encoder: Encoder, groups: tuple[str, ...]) -> Ga
                     gates.setdefault(touch.linear, []).append(touch)
     for name, touched in gates.items():
         base.set_submodule(name, GatedLinear(_linear(base, name, encoder), touched, values))
+    for layer in range(encoder.layers if "layer" in groups else 0):
+        gate_layer(
+            base.get_submodule(encoder.layer(layer)), lambda layer=layer: values["layer"][layer]
+        )
     return values
+
+
+def gate_layer(layer: nn.Module, gate: Callable[[], Tensor]) -> RemovableHandle:
+    """Let a layer write what it computes at a gate of 1, what it reads at 0, and what lies between elsewhere.
+
+    Args:
+        layer: The layer; what it reads is its first argument.
+        gate: Asked in each forward pass; a tensor of one number.
+    """
+
+    def between(_module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        wrote: Tensor = output[0] if isinstance(output, tuple) else output
+        mixed = torch.lerp(args[0].to(wrote.dtype), wrote, gate().to(wrote))  # exact at 0 and at 1
+        return (mixed, *output[1:]) if isinstance(output, tuple) else mixed
+
+    return layer.register_forward_hook(between, prepend=True)  # before those that record hidden states
 
 
 def _linear(base: nn.Module, name: str, encoder: Encoder) -> nn.Linear:

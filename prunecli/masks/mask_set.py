@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from prunecli.encoders import Encoder
 from prunecli.errors import MaskError
-from prunecli.masks.units import GROUPS, mask_shape
+from prunecli.masks.units import EVERY_GROUP, mask_shape
 
 Array = npt.NDArray[np.float32]
 
@@ -42,6 +42,10 @@ class MaskSet:
         """Return the indices of the layer's kept units, ascending."""
         return np.flatnonzero(self.of(group, encoder)[layer])
 
+    def has_layer(self, layer: int) -> bool:
+        """Say whether a layer stays, whatever is left of it."""
+        return "layer" not in self.masks or bool(self.masks["layer"][layer].any())
+
     def after(self, earlier: "MaskSet") -> "MaskSet":
         """Return what is left when these masks follow earlier ones on the same model."""
         masks = {**earlier.masks, **self.masks}
@@ -61,11 +65,12 @@ class MaskSet:
             model: Its name, for the message.
 
         Raises:
-            MaskError: A shape differs, a value is not finite, or no unit at all is left.
+            MaskError: A shape differs, a value cannot be cut as it is, or no unit at all is left.
+            UnsupportedModelError: The model has no such units.
         """
         for group, mask in self.masks.items():
-            if group not in GROUPS:
-                raise MaskError(f"unknown mask group {group!r}", f"groups are {', '.join(GROUPS)}")
+            if group not in EVERY_GROUP:
+                raise MaskError(f"unknown mask group {group!r}", f"groups are {', '.join(EVERY_GROUP)}")
             wanted = mask_shape(encoder, group)
             if mask.shape != wanted:
                 raise MaskError(
@@ -75,11 +80,18 @@ class MaskSet:
                 )
             if not np.isfinite(mask).all():
                 raise MaskError(f"mask {group} holds NaN or infinite values")
+            if group == "layer" and not np.isin(mask, (0, 1)).all():
+                raise MaskError(
+                    "mask layer holds other values than 0 and 1: no weight can take up a layer's scale"
+                )
         for group, logits in self.logits.items():
             if group in self.masks and logits.shape != self.masks[group].shape:
                 raise MaskError(f"logits of {group} have shape {list(logits.shape)}, not that of its mask")
-        neurons, written = (self.of(group, encoder).any(axis=1) for group in ("ffn_int", "ffn_out"))
-        if not self.of("head", encoder).any() and not (neurons & written).any():
+        heads, neurons, written = (
+            self.of(group, encoder).any(axis=1) for group in ("head", "ffn_int", "ffn_out")
+        )
+        stays = [self.has_layer(layer) for layer in range(encoder.layers)]
+        if not ((heads | (neurons & written)) & stays).any():
             raise MaskError(
                 f"these masks remove every head and every neuron of {model}",
                 "lower --sparsity-loss, or train longer",

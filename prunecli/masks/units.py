@@ -6,15 +6,18 @@ Groups and mask shapes (L layers, A heads, I intermediate neurons, H hidden):
     ffn_int   [L, I]   a gate scales columns of the second FFN linear; a cut also takes rows of the first
     ffn_out   [L, H]   rows and bias of the second FFN linear; the model scatters the rest back
     ffn_in    [L, H]   columns of the first FFN linear; the model gathers its input
+    layer     [L, 1]   the layer as a whole: what it reads is what it writes
 
-Everything that gates, cuts, counts or ships a model is derived from `touches`.
+Everything that gates, cuts, counts or ships parts of layers is derived from `touches`.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
+from prunecli.config.shared import EVERY_GROUP as EVERY_GROUP
 from prunecli.config.shared import GROUPS as GROUPS
 from prunecli.encoders import Encoder
+from prunecli.errors import UnsupportedModelError
 
 ROWS: Literal[0] = 0
 COLUMNS: Literal[1] = 1
@@ -44,18 +47,28 @@ class Touch:
 
 
 def mask_shape(encoder: Encoder, group: str) -> tuple[int, int]:
-    """Return [layers, units] of a group's mask."""
+    """Return [layers, units] of a group's mask.
+
+    Raises:
+        UnsupportedModelError: The encoder has no such units.
+    """
+    if group == "layer" and not encoder.family.layers_can_go:
+        raise UnsupportedModelError(
+            f"this {encoder.model_type.name} cannot lose layers: the others would compute something else",
+            f"take other groups: {', '.join(GROUPS)}",
+        )
     units = {
         "head": encoder.heads,
         "ffn_int": encoder.intermediate,
         "ffn_out": encoder.hidden,
         "ffn_in": encoder.hidden,
+        "layer": 1,
     }
     return encoder.layers, units[group]
 
 
 def touches(encoder: Encoder, group: str, layer: int) -> list[Touch]:
-    """Return the sides of the layer's linears that belong to the group's units."""
+    """Return the sides of the layer's linears that belong to the group's units; none to the layer as a whole."""
     attention, ffn = encoder.family.attention, encoder.family.ffn
 
     def touch(name: str, dim: Literal[0, 1], width: int, blocks: int, gated: bool) -> Touch:
@@ -72,6 +85,8 @@ def touches(encoder: Encoder, group: str, layer: int) -> list[Touch]:
         return [touch(ffn.output, ROWS, 1, 1, True)]
     if group == "ffn_in":
         return [touch(name, COLUMNS, 1, 1, True) for name in ffn.inputs]
+    if group == "layer":
+        return []
     raise ValueError(f"no such group: {group}")
 
 

@@ -21,6 +21,7 @@ class PrunedBertConfig(BertConfig):
     module_attributes: attributes of modules that count heads, by module and name.
     kept_heads: the argument with an entry a head, and the heads that are left, by attention modules that get one.
     without_heads: attention modules that have no head left, and the name of their output linear where they hold it.
+    without_layers: layers that are gone; the others keep their names.
     """
 
     model_type = "pruned_bert"
@@ -33,6 +34,7 @@ class PrunedBertConfig(BertConfig):
         module_attributes=None,
         kept_heads=None,
         without_heads=None,
+        without_layers=None,
         **kwargs,
     ):
         self.pruned_linears = pruned_linears or {}
@@ -41,6 +43,7 @@ class PrunedBertConfig(BertConfig):
         self.module_attributes = module_attributes or {}
         self.kept_heads = kept_heads or {}
         self.without_heads = without_heads or {}
+        self.without_layers = without_layers or []
         super().__init__(**kwargs)
 
 
@@ -99,6 +102,9 @@ class SelectHeads:
 
 def resize(encoder, config):
     """Cut a stock encoder to the sizes that the config states."""
+    for name in config.without_layers:
+        parent_name, _, child = name.rpartition(".")
+        delattr(encoder.get_submodule(parent_name), child)
     for name, output in config.without_heads.items():
         parent_name, _, child = name.rpartition(".")
         setattr(encoder.get_submodule(parent_name), child, NoHeads(encoder.get_submodule(name), output))

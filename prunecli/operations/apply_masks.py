@@ -52,6 +52,7 @@ class ApplyMasksResult:
         source: The checkpoint that was cut.
         native: Whether a stock config says it all, so that no remote code is needed.
         reason: Why not.
+        layers: Layers with weights of their own, before and after.
         heads: Heads that are left, by layer.
         neurons: Intermediate neurons that are left, by layer.
         vocabulary: Tokens that the model knows, before and after; None where all stay.
@@ -67,6 +68,7 @@ class ApplyMasksResult:
     source: Path
     native: bool
     reason: str
+    layers: tuple[int, int]
     heads: list[int]
     neurons: list[int]
     vocabulary: tuple[int, int] | None
@@ -98,6 +100,7 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
     total.check(encoder, str(checkpoint.path))
     plan = plan_cut(checkpoint, encoder, masks, already, _vocabulary(config, checkpoint, encoder))
     native = _native(config, plan)
+    plan = plan.as_native() if native else plan
     if encoder.sharing:
         log.info(encoder.sharing)
     around = read_sentence_files(checkpoint)
@@ -169,6 +172,7 @@ def _result(
         source=checkpoint.path,
         native=native,
         reason="" if native else plan.native_reason or "--native never asked for it",
+        layers=(_layers(encoder, already), _layers(encoder, total)),
         heads=[layer.heads for layer in layers],
         neurons=[layer.neurons for layer in layers],
         vocabulary=None if plan.vocabulary is None else (rows_of(checkpoint), len(plan.vocabulary.kept)),
@@ -182,6 +186,10 @@ def _result(
         files=tuple(sorted(set(names))),
         written=not config.dry_run,
     )
+
+
+def _layers(encoder: Encoder, masks: MaskSet) -> int:
+    return sum(masks.has_layer(layer) for layer in range(encoder.layers))
 
 
 def _write(

@@ -5,7 +5,7 @@ A plan is made from `config.json`, safetensors headers and masks alone.
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,7 @@ class CutPlan:
         changes: What `config.json` gets: `pruned_linears` and so on, as `modeling_pruned.py` explains.
         native: Config changes that say the same in the stock class's own words; None where it cannot.
         native_reason: Why it cannot.
+        moved: What that class calls layers that stand lower in it, by what they are called now; with trailing dots.
         vocabulary: Which words stay; None where all do.
     """
 
@@ -68,6 +69,7 @@ class CutPlan:
     changes: dict[str, Any]
     native: dict[str, Any] | None
     native_reason: str
+    moved: dict[str, str]
     vocabulary: Vocabulary | None = None
 
     @property
@@ -75,6 +77,18 @@ class CutPlan:
         """Return every tensor of the output, in the order of its bytes."""
         new = [Declared(name, "I64", (len(index),)) for name, index in self.indices.items()]
         return [cut.declared for cut in self.cuts] + new
+
+    def as_native(self) -> "CutPlan":
+        """Return the plan with every tensor named as in the stock class."""
+        return replace(
+            self,
+            cuts=[replace(cut, entry=replace(cut.entry, name=self._stock_name(cut))) for cut in self.cuts],
+        )
+
+    def _stock_name(self, cut: TensorCut) -> str:
+        name = cut.entry.name
+        before = next((before for before in self.moved if name.startswith(before)), None)
+        return name if before is None else self.moved[before] + name.removeprefix(before)
 
     @property
     def parameters(self) -> tuple[int, int]:
@@ -157,7 +171,7 @@ def plan_cut(
     }
     indices: dict[str, Indices] = {}
     for group in total.masks:
-        for layer in range(encoder.layers):
+        for layer in filter(total.has_layer, range(encoder.layers)):
             old, kept = already.kept(group, layer, encoder), total.kept(group, layer, encoder)
             values = masks.of(group, encoder)[layer][kept]
             for touch in touches(encoder, group, layer):
@@ -172,11 +186,13 @@ def plan_cut(
             cuts[name].keep[ROWS] = vocabulary.kept
         words = vocabulary.config(checkpoint.config)
         changes, native = {**changes, **words}, None if native is None else {**native, **words}
-    gone = tuple(f"{prefix}{name}." for name in changes["without_heads"])
+    gone = tuple(f"{prefix}{name}." for key in ("without_heads", "without_layers") for name in changes[key])
     stays = tuple(f"{prefix}{name}.{output}." for name, output in changes["without_heads"].items())
     cuts = {name: cut for name, cut in cuts.items() if not name.startswith(gone) or name.startswith(stays)}
     before = sum(entry.elements for entry in checkpoint.tensors.values() if entry.dtype in FLOATS)
-    return CutPlan(list(cuts.values()), indices, before, changes, native, reason, vocabulary)
+    layers = enumerate(filter(total.has_layer, range(encoder.layers)))
+    moved = {prefix + encoder.module(old, ""): prefix + encoder.module(new, "") for new, old in layers}
+    return CutPlan(list(cuts.values()), indices, before, changes, native, reason, moved, vocabulary)
 
 
 def _goes_with_heads(encoder: Encoder, name: str) -> bool:
@@ -194,7 +210,11 @@ def resized(encoder: Encoder, masks: MaskSet) -> dict[str, Any]:
     attributes: dict[str, dict[str, int]] = {}
     selected: dict[str, list[Any]] = {}
     empty: dict[str, str] = {}
+    without: list[str] = []
     for layer, shapes in enumerate(layer_shapes(encoder, masks)):
+        if not masks.has_layer(layer):
+            without.append(encoder.layer(layer))
+            continue
         dense = linear_shapes(encoder, layer)
         linears |= {
             name: list(shape)
@@ -223,6 +243,7 @@ def resized(encoder: Encoder, masks: MaskSet) -> dict[str, Any]:
         "module_attributes": attributes,
         "kept_heads": selected,
         "without_heads": empty,
+        "without_layers": without,
     }
 
 
@@ -261,13 +282,16 @@ def _apply(
 
 def _native(encoder: Encoder, masks: MaskSet) -> tuple[dict[str, int] | None, str]:
     """Say the cut in the stock config's own words, or why that cannot be."""
+    layers = list(filter(masks.has_layer, range(encoder.layers)))
+    if len(layers) < encoder.layers and not encoder.family.layers_alike:
+        return None, f"layers are gone, and those of a {encoder.model_type.name} differ by where they stand"
     for group in ("head", "ffn_out", "ffn_in"):
-        if (masks.of(group, encoder) == 0).any():
+        if (masks.of(group, encoder)[layers] == 0).any():
             return (
                 None,
                 f"{group} units are cut, and a stock {encoder.model_type.name} config cannot say which",
             )
-    widths = {len(masks.kept("ffn_int", layer, encoder)) for layer in range(encoder.layers)}
+    widths = {len(masks.kept("ffn_int", layer, encoder)) for layer in layers}
     if len(widths) > 1:
         return (
             None,
@@ -275,4 +299,5 @@ def _native(encoder: Encoder, masks: MaskSet) -> tuple[dict[str, int] | None, st
         )
     if widths == {0}:
         return None, "no neurons are left, which a stock config cannot say"
-    return {encoder.family.intermediate_field: widths.pop()}, ""
+    fewer = {encoder.family.layers_field: len(layers)} if len(layers) < encoder.layers else {}
+    return {encoder.family.intermediate_field: widths.pop(), **fewer}, ""
