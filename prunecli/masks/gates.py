@@ -1,13 +1,14 @@
 """Gates on a live model.
 
-A gate on a part of a layer is a scale on rows or columns of a linear, so it can be put on the weight or on the activation: the
-product is the same. Each linear takes the cheaper one for its batch: the activation while there are fewer
-tokens than the weight has rows, else the weight. A gate on a whole layer goes from what it reads to what it writes.
+A gate on a part of a layer is a scale on rows or columns of a linear, so it can be put on the weight or on the
+activation: the product is the same. Each linear takes the cheaper one for its batch: the activation while there are
+fewer tokens than the weight has rows, else the weight. A gate on a layer goes from what it reads to what it writes.
 
 Shapes: N tokens of a batch, O output features, I input features, L layers, U units.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -104,9 +105,7 @@ def put_gates(model: nn.Module, encoder: Encoder, groups: tuple[str, ...]) -> Ga
     for name, touched in gates.items():
         base.set_submodule(name, GatedLinear(_linear(base, name, encoder), touched, values))
     for layer in range(encoder.layers if "layer" in groups else 0):
-        gate_layer(
-            base.get_submodule(encoder.layer(layer)), lambda layer=layer: values["layer"][layer]
-        )
+        gate_layer(base.get_submodule(encoder.layer(layer)), partial(_of_layer, values, layer))
     return values
 
 
@@ -124,6 +123,10 @@ def gate_layer(layer: nn.Module, gate: Callable[[], Tensor]) -> RemovableHandle:
         return (mixed, *output[1:]) if isinstance(output, tuple) else mixed
 
     return layer.register_forward_hook(between, prepend=True)  # before those that record hidden states
+
+
+def _of_layer(values: GateValues, layer: int) -> Tensor:
+    return values["layer"][layer]
 
 
 def _linear(base: nn.Module, name: str, encoder: Encoder) -> nn.Linear:

@@ -90,8 +90,8 @@ class MaskSet:
         heads, neurons, written = (
             self.of(group, encoder).any(axis=1) for group in ("head", "ffn_int", "ffn_out")
         )
-        stays = [self.has_layer(layer) for layer in range(encoder.layers)]
-        if not ((heads | (neurons & written)) & stays).any():
+        layers = filter(self.has_layer, range(encoder.layers))
+        if not any(heads[layer] or (neurons[layer] and written[layer]) for layer in layers):
             raise MaskError(
                 f"these masks remove every head and every neuron of {model}",
                 "lower --sparsity-loss, or train longer",

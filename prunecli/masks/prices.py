@@ -43,6 +43,15 @@ class Prices:
         kept = {group: self.tables[group] for group in groups}
         return Prices(self.unit, kept, self.fixed + sum(float(table[:, -1].sum()) for table in others))
 
+    def of_layers(self) -> "Prices":
+        """Return the prices of the same encoder where only whole layers may go; all layers cost the same."""
+        layers = len(next(iter(self.tables.values())))
+        outside = (
+            self.fixed if self.unit == "ms" else 0.0
+        )  # operations and parameters are those of layers alone
+        each = (self.dense - outside) / layers
+        return Prices(self.unit, {"layer": np.tile([0.0, each], (layers, 1))}, outside)
+
     def of(self, widths: Mapping[str, list[int]]) -> float:
         """Return the price of layers of these widths."""
         rows = ((self.tables[group], kept) for group, kept in widths.items())
@@ -76,6 +85,8 @@ def parameters(encoder: Encoder) -> Prices:
 
 def elements(encoder: Encoder, group: str) -> int:
     """Count the weights that one unit owns."""
+    if group == "layer":
+        return sum(rows * columns for rows, columns in linear_shapes(encoder, 0).values())
     shapes = linear_shapes(encoder, 0)
     return sum(
         touch.width * touch.blocks * shapes[touch.linear][1 - touch.dim]

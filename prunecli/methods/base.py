@@ -61,12 +61,14 @@ class ScoreMethod:
             of them; -1 where it has gone already.
         rounds: How often scores are taken anew on the way to the budget.
         needs_labels: Whether it looks at labels.
+        layers: Whether it can also score layers as a whole.
     """
 
     paper: str
     score: Callable[[Calibrated], dict[str, Tensor]]
     rounds: int = 1
     needs_labels: bool = False
+    layers: bool = False
 
 
 Method = GateMethod | ScoreMethod

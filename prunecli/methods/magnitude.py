@@ -24,6 +24,9 @@ def score(model: Calibrated) -> dict[str, Tensor]:
 def _layer(model: nn.Module, encoder: Encoder, group: str, layer: int) -> Tensor:
     base = model.base_model
     assert isinstance(base, nn.Module)
+    if group == "layer":
+        weights = base.get_submodule(encoder.layer(layer)).parameters()
+        return torch.stack([weight.detach().float().square().sum().cpu() for weight in weights]).sum(0, True)
     total_U = torch.zeros(mask_shape(encoder, group)[1])
     for touch in touches(encoder, group, layer):
         weight = base.get_submodule(touch.linear).weight
@@ -33,4 +36,4 @@ def _layer(model: nn.Module, encoder: Encoder, group: str, layer: int) -> Tensor
     return total_U
 
 
-METHOD = ScoreMethod(paper="Li et al. 2017, https://arxiv.org/abs/1608.08710", score=score)
+METHOD = ScoreMethod(paper="Li et al. 2017, https://arxiv.org/abs/1608.08710", score=score, layers=True)

@@ -17,4 +17,4 @@ def score(model: Calibrated) -> dict[str, Tensor]:
     return {group: torch.where(model.kept[group].bool(), drawn_LU, -1.0) for group, drawn_LU in drawn.items()}
 
 
-METHOD = ScoreMethod(paper="none", score=score)
+METHOD = ScoreMethod(paper="none", score=score, layers=True)

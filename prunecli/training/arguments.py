@@ -38,6 +38,11 @@ def check_options(config: TrainMasksConfig, method: Method) -> None:
         raise InputError(
             f"--method {config.method_name} needs to know how much shall stay", "add --target-flops 0.5, say"
         )
+    if isinstance(method, ScoreMethod) and not method.layers and "layer" in config.groups:
+        raise InputError(
+            f"--method {config.method_name} scores no layers",
+            "take one-shot, magnitude or a method that trains",
+        )
     if config.sweep and (config.recovery_epochs or not isinstance(method, ScoreMethod)):
         raise InputError(
             "--sweep is for methods without training, and without --recovery-epochs",

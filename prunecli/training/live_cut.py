@@ -3,6 +3,7 @@
 The modeling file that travels in pruned folders does the resizing here, too.
 """
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from prunecli.masks import MaskSet
 from prunecli.masks.units import ROWS, touches
 from prunecli.models.modeling_pruned import resize
 from prunecli.shrink.plan import INDEX_NAMES, resized, spread
+from prunecli.training.gates import NAME
 
 Kept = dict[str, dict[int, npt.NDArray[np.intp]]]  # what stays of each tensor, by name and dimension
 
@@ -40,16 +42,32 @@ def cut_live(model: nn.Module, encoder: Encoder, masks: MaskSet) -> None:
 @torch.no_grad()
 def put_back(model: nn.Module, cut: nn.Module, encoder: Encoder, masks: MaskSet) -> None:
     """Write a cut model's parameters into the kept places of a model of the dense shape."""
-    base, head = cut.base_model, dict(cut.state_dict())
-    whole = model.state_dict()
-    assert isinstance(base, nn.Module)
-    kept = _kept(encoder, masks)
-    prefix = next((f"{name}." for name, module in cut.named_modules() if module is base and name), "")
-    for name, tensor in head.items():
+    whole, kept, prefix = model.state_dict(), _kept(encoder, masks), _prefix(cut)
+    for name, tensor in cut.state_dict().items():
         if name in whole:
             keep = kept.get(name.removeprefix(prefix), {})
             index = np.ix_(*(keep.get(dim, np.arange(size)) for dim, size in enumerate(whole[name].shape)))
             whole[name][index] = tensor.to(whole[name])
+
+
+def parameters_left(model: nn.Module, encoder: Encoder, masks: MaskSet) -> int:
+    """Count the parameters that a model of the dense shape has once the masks are cut; gates do not count."""
+    kept, prefix = _kept(encoder, masks), _prefix(model)
+    gone = tuple(f"{prefix}{layer}." for layer in resized(encoder, masks)["without_layers"])
+    return sum(
+        math.prod(
+            len(kept.get(name.removeprefix(prefix), {}).get(dim, range(size)))
+            for dim, size in enumerate(parameter.shape)
+        )
+        for name, parameter in model.named_parameters()
+        if not name.startswith((f"{NAME}.", *gone))
+    )
+
+
+def _prefix(model: nn.Module) -> str:
+    """Return what the encoder's tensors begin with inside a model."""
+    base = model.base_model
+    return next((f"{name}." for name, module in model.named_modules() if module is base and name), "")
 
 
 def _kept(encoder: Encoder, masks: MaskSet) -> Kept:

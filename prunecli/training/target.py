@@ -72,11 +72,12 @@ def target_of(session: Session) -> Target | None:
         raise InputError(f"{' and '.join(given)} exclude each other", "keep one of them")
     if not given:
         return None
-    unpriced = [group for group in config.groups if group not in prices.GROUPS]
+    whole = config.groups == ("layer",)
+    unpriced = [group for group in config.groups if group not in prices.GROUPS and not whole]
     if unpriced:
         raise InputError(
             f"--learn-masks {unpriced[0]} cannot be learned under a target: what it costs depends on the others",
-            f"learn {' and '.join(prices.GROUPS)}, or drop the target",
+            f"learn {' and '.join(prices.GROUPS)}, or layer alone, or drop the target",
         )
     if config.target_speedup is not None:
         everything, share = _milliseconds(session), 1 / config.target_speedup
@@ -85,7 +86,8 @@ def target_of(session: Session) -> Target | None:
     else:
         everything = prices.flops(encoder, session.features.mean_length)
         share = config.target_flops or config.shares[0]
-    return Target(everything.only(config.groups), share, width_multiples(encoder, config.round_to))
+    everything = everything.of_layers() if whole else everything.only(config.groups)
+    return Target(everything, share, width_multiples(encoder, config.round_to))
 
 
 def _milliseconds(session: Session) -> Prices:

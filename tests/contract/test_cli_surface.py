@@ -83,7 +83,10 @@ def test_the_promised_names_and_defaults_are_there() -> None:
     options = freeze.surface()["train-masks"]
     assert {name: options[name]["default"] for name in PROMISED} == PROMISED
     assert set(NAMED) <= options.keys()
-    assert options["--learn-masks"]["value"] == "head or ffn_int or ffn_out or ffn_in or all, repeatable"
+    assert (
+        options["--learn-masks"]["value"]
+        == "head or ffn_int or ffn_out or ffn_in or layer or all, repeatable"
+    )
     assert options["--mask-init"]["value"] == "randn or open"
     assert options["--report-to"]["value"] == "none or tensorboard or wandb or trackio or mlflow"
 

@@ -62,6 +62,7 @@ def cuts(encoder: Encoder) -> dict[str, MaskSet]:
     return {
         "native": MaskSet({"ffn_int": native}),
         "heads and neurons": tiny.random_masks(encoder, ("head", "ffn_int"), seed=1),
+        "whole layers, heads": tiny.random_masks(encoder, ("head", "layer"), seed=2),
         "all groups, real, empty layers": tiny.random_masks(encoder, GROUPS, seed=2, real=True, empty=True),
     }
 

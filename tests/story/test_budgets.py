@@ -35,6 +35,15 @@ def test_methods_without_training_meet_a_budget(method: str, tmp_path: Path) -> 
     proven(run, tmp_path / "cut")
 
 
+@pytest.mark.parametrize("method", ["one-shot", "hard-concrete"])
+def test_whole_layers_meet_a_budget_and_a_stock_class_loads_the_rest(method: str, tmp_path: Path) -> None:
+    run = prune(tmp_path / "run", method=method, target_params=0.7, learn_masks=["layer"], recovery_epochs=1)
+    assert sum(run.kept["layer"]) == 2 and run.target.reached == pytest.approx(2 / 3)
+    cut = prunecli.apply_masks(run.out, out=tmp_path / "cut")
+    assert cut.native and cut.layers == (3, 2) and cut.parameters == run.parameters
+    assert prunecli.verify_automodel(cut.out, against=run.out, atol=1e-4).passed
+
+
 def test_a_speedup_is_a_budget_of_measured_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     run = prune(
@@ -97,6 +106,12 @@ def prunecli_demo() -> Path:
         ({"method": "one-shot"}, InputError, "needs to know how much"),
         ({"target_flops": 0.5, "target_params": 0.5}, InputError, "exclude each other"),
         ({"target_flops": 0.5, "learn_masks": ["ffn_in"]}, InputError, "cannot be learned under a target"),
+        (
+            {"target_flops": 0.5, "learn_masks": ["head", "layer"]},
+            InputError,
+            "cannot be learned under a target",
+        ),
+        ({"target_flops": 0.5, "learn_masks": ["layer"], "method": "taylor"}, InputError, "scores no layers"),
         ({"target_flops": 0.5, "frozen_epochs": 1}, InputError, "--frozen-epochs and a target"),
         ({"target_flops": 0.5, "teacher": "nowhere"}, OfflineError, "nowhere"),
     ],

@@ -31,7 +31,9 @@ def read(path: Path, encoder: Encoder) -> MaskSet:
         groups = {"head": content}
     else:
         groups = content
-    wrong = next((name for name in groups if name not in EVERY_GROUP or not isinstance(groups[name], dict)), None)
+    wrong = next(
+        (name for name in groups if name not in EVERY_GROUP or not isinstance(groups[name], dict)), None
+    )
     if wrong is not None or not groups:
         raise InputError(
             f"{path} lists no pruned units" + (f": {wrong!r} is no group" if wrong else ""),

@@ -37,7 +37,9 @@ def read(path: Path) -> MaskSet:
         values = to_floats(as_bits(entry.read(), entry.dtype, entry.shape), entry.dtype).astype(np.float32)
         (logits if name.startswith(LOGITS) else masks)[group] = values
     if not masks:
-        raise InputError(f"{path} holds no masks", f"a mask file holds tensors named {', '.join(EVERY_GROUP)}")
+        raise InputError(
+            f"{path} holds no masks", f"a mask file holds tensors named {', '.join(EVERY_GROUP)}"
+        )
     return MaskSet(masks, logits, read_metadata(path))
 
 
