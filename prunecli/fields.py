@@ -3,7 +3,6 @@
 The command line is made from the fields (`prunecli.cli.options`), and so is the Python API.
 """
 
-import difflib
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from prunecli.errors import InputError
+from prunecli.registry import nearest
 
 MODEL, MASKS, BUDGET, VOCABULARY, TRAINING = "Model and data", "Masks", "Budget", "Vocabulary", "Training"
 OUTPUT, DANGEROUS = "Output", "Dangerous"
@@ -92,8 +92,7 @@ class VerbConfig:
         known = {field.name: field for field in config_fields(cls)}
         for name in values:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+                hint = nearest(name, known) or f"known: {', '.join(known)}"
                 raise InputError(f"{cls.verb} has no option {name!r}", hint)
         return cls(
             **{name: _coerce(known[name], value) for name, value in values.items() if value is not None}
@@ -145,10 +144,9 @@ def _check(field: Field, value: Any) -> None:
     if not isinstance(value, field.kind) or (field.kind is not bool and isinstance(value, bool)):
         raise InputError(f"{field.spelled} is {value!r}, but it takes a {field.kind.__name__}")
     if field.choices and value not in field.choices:
-        near = difflib.get_close_matches(value, field.choices, n=1)
         raise InputError(
             f"{field.spelled} {value!r} is not one of {', '.join(field.choices)}",
-            f"did you mean {near[0]}?" if near else None,
+            nearest(value, field.choices),
         )
     low, high = field.opt.minimum, field.opt.maximum
     if (low is not None and not value >= low) or (high is not None and not value <= high):

@@ -1,6 +1,6 @@
 """What each sublayer reads and how the predictions depend on what it writes, summed over calibration examples.
 
-Shapes: D directions, M tokens that are no padding, H hidden, N columns of the output linear, U units.
+Shapes: D directions, M tokens that are no padding, H hidden, N columns of the output linear.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,10 @@ class Statistics:
     Attributes:
         inputs_NN: Sum over tokens of |g|^2 x x': tokens that nothing depends on do not count.
         gradients_HH: Sum over tokens and directions of g g', divided by the sum of |g|^2.
-        gates_U: Sum over examples and directions of the squared derivative by each unit's gate: the diagonal of
-            the Gauss-Newton matrix of the gates.
     """
 
     inputs_NN: Tensor
     gradients_HH: Tensor
-    gates_U: Tensor
 
 
 def gather(
@@ -49,7 +46,7 @@ def gather(
     def scalars(outputs: object, number: int) -> list[Tensor]:
         return list(directions(outputs, multi_label, batches[number]["attention_mask"], generator))
 
-    sums = {place: _zeros(place, linear_of(model, place)) for place in sublayers(encoder)}
+    sums = {place: _zeros(linear_of(model, place)) for place in sublayers(encoder)}
     weights = dict.fromkeys(sums, 0.0)
     for seen in backward_passes(model, encoder, batches, scalars):
         weights[seen.place] += _add(sums[seen.place], seen)
@@ -58,16 +55,15 @@ def gather(
     return sums
 
 
-def _zeros(place: Touch, linear: nn.Linear) -> Statistics:
+def _zeros(linear: nn.Linear) -> Statistics:
     new = linear.weight.new_zeros
     columns, hidden = linear.in_features, linear.out_features
-    return Statistics(new(columns, columns), new(hidden, hidden), new(columns // place.width))
+    return Statistics(new(columns, columns), new(hidden, hidden))
 
 
 @torch.no_grad()
 def _add(sums: Statistics, seen: Pass) -> float:
     """Add a batch to the sums; return its sum of |g|^2."""
-    sums.gates_U += seen.by_gate().square().sum((0, 1))
     g_DMH = seen.gradients_DBTH[:, seen.real_BT]
     weight_M = g_DMH.square().sum((0, -1))
     flat_MH = g_DMH.flatten(0, 1)

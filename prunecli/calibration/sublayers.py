@@ -10,8 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from prunecli.encoders import Encoder
-from prunecli.masks.prices import GROUPS
-from prunecli.masks.units import Touch, touches
+from prunecli.masks.units import PRICED_GROUPS, Touch, touches
 
 Batch = Mapping[str, Tensor]
 
@@ -21,7 +20,7 @@ def sublayers(encoder: Encoder) -> list[Touch]:
     return [
         touch
         for layer in range(encoder.layers)
-        for group in GROUPS
+        for group in PRICED_GROUPS
         for touch in touches(encoder, group, layer)
         if touch.gated
     ]

@@ -1,6 +1,5 @@
 """Makes a command from a verb's config dataclass: its arguments, options, panels and the config file."""
 
-import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
@@ -14,6 +13,7 @@ import yaml
 from prunecli.cli.output import Output
 from prunecli.errors import ExitCode, InputError
 from prunecli.fields import OUTPUT, Field, VerbConfig, as_items, config_fields
+from prunecli.registry import nearest
 
 Run = Callable[[Any, Output], ExitCode]
 
@@ -124,10 +124,6 @@ def _read_config(path: Path, config: type[VerbConfig]) -> dict[str, Any]:
     for key, value in values.items():
         name = str(key).replace("-", "_")
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise InputError(
-                f"--config {path}: {config.verb} has no option {key!r}",
-                f"did you mean {near[0]}?" if near else None,
-            )
+            raise InputError(f"--config {path}: {config.verb} has no option {key!r}", nearest(name, known))
         found[known[name].name] = as_items(value) if known[name].many else value
     return found

@@ -4,7 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from prunecli.config.shared import BatchSize, Device, Overwrite
+from prunecli.config.shared import (
+    BatchSize,
+    DataDir,
+    Device,
+    LabelColumn,
+    MaxLength,
+    Overwrite,
+    TaskKind,
+    TaskName,
+    TextColumns,
+)
 from prunecli.config.train_masks import TrainMasksConfig
 from prunecli.fields import BUDGET, OUTPUT, Opt, VerbConfig
 
@@ -16,18 +26,12 @@ class CompareConfig(VerbConfig):
     verb: ClassVar[str] = "compare"
 
     model: Annotated[str, Opt("Fine-tuned checkpoint folder, hub id, or demo.", positional=True)]
-    task: Annotated[
-        str, Opt("A GLUE or SQuAD task, demo, or a data file or folder of your own.", positional=True)
-    ]
-    data_dir: Annotated[
-        Path | None, Opt("Folder with the task's train and validation files, instead of the hub.")
-    ] = None
-    text_columns: Annotated[str | None, Opt("Columns with the text, for data of your own.")] = None
-    label_column: Annotated[str | None, Opt("Column with the label, for data of your own.")] = None
-    task_kind: Annotated[str | None, Opt("What data of your own are for, as for train-masks.")] = None
-    max_length: Annotated[int | None, Opt("Tokens an example is cut to, as for train-masks.", minimum=8)] = (
-        None
-    )
+    task: TaskName
+    data_dir: DataDir = None
+    text_columns: TextColumns = None
+    label_column: LabelColumn = None
+    task_kind: TaskKind = None
+    max_length: MaxLength = None
     methods: Annotated[str, Opt("Methods without training, as A,B; all is every one there is.", BUDGET)] = (
         "all"
     )

@@ -1,8 +1,31 @@
 """Options that several verbs have."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from prunecli.fields import DANGEROUS, MASKS, OUTPUT, TRAINING, Opt
+
+TaskName = Annotated[
+    str, Opt("A GLUE or SQuAD task, demo, or a data file or folder of your own.", positional=True)
+]
+DataDir = Annotated[
+    Path | None, Opt("Folder with the task's train and validation files, instead of the hub.")
+]
+TextColumns = Annotated[
+    str | None, Opt("Columns with the text (or words, or choices), as A or A,B, for data of your own.")
+]
+LabelColumn = Annotated[str | None, Opt("Column with the label, for data of your own.")]
+TaskKind = Annotated[
+    str | None, Opt("What data of your own are for, where the columns do not say it: masked-lm ...")
+]
+MaxLength = Annotated[
+    int | None,
+    Opt(
+        "Tokens an example is cut to. Default: what a run was trained with, else 128, for SQuAD 384, or what the "
+        "model takes.",
+        minimum=8,
+    ),
+]
 
 Overwrite = Annotated[
     bool, Opt("Replace the output folder if it exists; it is swapped in when all is done.", OUTPUT)
@@ -27,5 +50,6 @@ MaskConvention = Annotated[
 ]
 
 Group = Literal["head", "ffn_int", "ffn_out", "ffn_in", "layer", "all"]
+PRICED_GROUPS = ("head", "ffn_int")  # what each unit costs does not depend on other groups
 GROUPS = ("head", "ffn_int", "ffn_out", "ffn_in")  # parts of layers: rows and columns of linears
 EVERY_GROUP = (*GROUPS, "layer")

@@ -5,7 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from prunecli.config.shared import EVERY_GROUP, GROUPS, BatchSize, Device, DryRun, Group, Overwrite, Seed
+from prunecli.config.shared import (
+    EVERY_GROUP,
+    GROUPS,
+    PRICED_GROUPS,
+    BatchSize,
+    DataDir,
+    Device,
+    DryRun,
+    Group,
+    LabelColumn,
+    MaxLength,
+    Overwrite,
+    Seed,
+    TaskKind,
+    TaskName,
+    TextColumns,
+)
 from prunecli.errors import InputError
 from prunecli.fields import BUDGET, MASKS, OUTPUT, TRAINING, Opt, VerbConfig
 
@@ -37,23 +53,12 @@ class TrainMasksConfig(VerbConfig):
     verb: ClassVar[str] = "train-masks"
 
     model: Annotated[str, Opt("Checkpoint folder, hub id, or demo.", positional=True)]
-    task: Annotated[
-        str, Opt("A GLUE or SQuAD task, demo, or a data file or folder of your own.", positional=True)
-    ]
-    data_dir: Annotated[
-        Path | None, Opt("Folder with the task's train and validation files, instead of the hub.")
-    ] = None
-    text_columns: Annotated[
-        str | None, Opt("Columns with the text (or words, or choices), as A or A,B, for data of your own.")
-    ] = None
-    label_column: Annotated[str | None, Opt("Column with the label, for data of your own.")] = None
-    task_kind: Annotated[
-        str | None, Opt("What data of your own are for, where the columns do not say it: masked-lm ...")
-    ] = None
-    max_length: Annotated[
-        int | None,
-        Opt("Tokens an example is cut to. Default: 128, for SQuAD 384, or what the model takes.", minimum=8),
-    ] = None
+    task: TaskName
+    data_dir: DataDir = None
+    text_columns: TextColumns = None
+    label_column: LabelColumn = None
+    task_kind: TaskKind = None
+    max_length: MaxLength = None
     max_train_samples: Annotated[int | None, Opt("Train on the first N examples only.", minimum=1)] = None
 
     learn_masks: Annotated[
@@ -185,10 +190,23 @@ class TrainMasksConfig(VerbConfig):
     name: Annotated[str | None, Opt("Name of the run in the tracker.", OUTPUT)] = None
     log_loss_every: Annotated[int, Opt("Steps between logged losses.", OUTPUT, minimum=1)] = 5
 
+    def __post_init__(self) -> None:
+        """Check every field, and refuse options that contradict each other.
+
+        Raises:
+            InputError: It names the options.
+        """
+        VerbConfig.__post_init__(self)  # super() does not know the class that slots=True makes
+        _check_epochs(self)
+        _check_target(self)
+        _check_sweep(self)
+        if self.distill == "never" and self.teacher is not None:
+            raise InputError("--teacher and --distill never exclude each other", "drop one of them")
+
     @property
     def groups(self) -> tuple[str, ...]:
         """Return the groups to learn, `all` written out, in a fixed order."""
-        usual = ("head", "ffn_int") if self.under_target else ("ffn_int",)
+        usual = PRICED_GROUPS if self.under_target else ("ffn_int",)
         asked = self.learn_masks or usual
         return tuple(name for name in EVERY_GROUP if name in asked or (name in GROUPS and "all" in asked))
 
@@ -202,6 +220,16 @@ class TrainMasksConfig(VerbConfig):
         """Return the method, or the usual one."""
         usual = "one-shot" if self.sweep else "hard-concrete" if self.under_target else "gumbel-sigmoid"
         return self.method or usual
+
+    @property
+    def speedup_shape(self) -> tuple[int, int]:
+        """Return batch size and tokens of --speedup-at."""
+        batch_size, _, tokens = self.speedup_at.partition("x")
+        if not (batch_size.isdecimal() and tokens.isdecimal() and int(batch_size) and int(tokens)):
+            raise InputError(
+                f"--speedup-at {self.speedup_at!r} is no batch size and tokens", "write 8x128, say"
+            )
+        return int(batch_size), int(tokens)
 
     @property
     def shares(self) -> list[float]:
@@ -225,3 +253,48 @@ class TrainMasksConfig(VerbConfig):
         """Return the run folder."""
         several = "-sweep" if self.sweep else ""
         return self.out or Path("runs") / f"{Path(self.model).name}-{Path(self.task).stem}{several}"
+
+
+def _check_epochs(config: TrainMasksConfig) -> None:
+    if config.freeze and config.frozen_epochs:
+        raise InputError(
+            "--frozen-epochs trains the weights under fixed masks, but --freeze trains none",
+            "drop one of them",
+        )
+    if config.frozen_epochs >= config.num_epochs:
+        raise InputError(
+            f"--frozen-epochs {config.frozen_epochs} leaves none of --num-epochs {config.num_epochs} to learn masks in",
+            "raise --num-epochs",
+        )
+    if config.under_target and config.frozen_epochs:
+        raise InputError(
+            "--frozen-epochs and a target exclude each other",
+            "--recovery-epochs trains the model already cut, which costs less",
+        )
+
+
+def _check_target(config: TrainMasksConfig) -> None:
+    targets = ("target_flops", "target_params", "target_speedup", "sweep")
+    given = [f"--{name.replace('_', '-')}" for name in targets if getattr(config, name) is not None]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)} exclude each other", "keep one of them")
+    unpriced = [group for group in config.groups if group not in PRICED_GROUPS]
+    if given and unpriced and config.groups != ("layer",):
+        raise InputError(
+            f"--learn-masks {unpriced[0]} cannot be learned under a target: what it costs depends on the others",
+            f"learn {' and '.join(PRICED_GROUPS)}, or layer alone, or drop the target",
+        )
+    _ = config.speedup_shape  # raises for what is no shape
+
+
+def _check_sweep(config: TrainMasksConfig) -> None:
+    if config.sweep is None:
+        return
+    _ = config.shares  # raises for what is no share
+    if config.recovery_epochs:
+        raise InputError(
+            "--sweep is for methods without training, and without --recovery-epochs",
+            "train each target of its own with --target-flops",
+        )
+    if config.resume:
+        raise InputError("--sweep cannot --resume: it takes a minute", "start over with --overwrite")

@@ -4,9 +4,6 @@
 needs names and sizes only.
 """
 
-import difflib
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +11,7 @@ from typing import Any
 
 from prunecli.encoders.base import AttentionCore, Family, ModelType, Sublayer
 from prunecli.errors import InputError, UnsupportedModelError
+from prunecli.registry import Registry, nearest
 
 __all__ = [
     "AttentionCore",
@@ -30,9 +28,12 @@ __all__ = [
 @cache
 def _families() -> dict[str, tuple[Family, ModelType, str]]:
     """Return every table in this folder with the name of its file, by `model_type`."""
-    names = [module.name for module in pkgutil.iter_modules(__path__) if module.name != "base"]
-    tables = [(importlib.import_module(f"{__name__}.{name}").FAMILY, f"{name}.py") for name in names]
-    return {row.name: (family, row, file) for family, file in tables for row in family.model_types}
+    tables = Registry[Family](__name__, "FAMILY").load_all()
+    return {
+        row.name: (family, row, f"{name.replace('-', '_')}.py")
+        for name, family in tables.items()
+        for row in family.model_types
+    }
 
 
 def supported_model_types() -> list[str]:
@@ -105,11 +106,11 @@ def for_config(config: Mapping[str, Any]) -> Encoder:
     """
     name = config.get("model_type")
     if not isinstance(name, str) or name not in _families():
-        near = difflib.get_close_matches(str(name), supported_model_types(), n=1)
+        near = nearest(str(name), supported_model_types())
         raise UnsupportedModelError(
             f"model_type {name!r} is not an encoder that prunecli can prune",
             f"supported: {', '.join(supported_model_types())}"
-            + (f" (did you mean {near[0]}?)" if near else "")
+            + (f" ({near})" if near else "")
             + "; docs/guides/add-a-family.md shows how to add one",
         )
     if config.get("is_decoder") or config.get("is_encoder_decoder"):

@@ -27,8 +27,7 @@ from prunecli.inference.random_batch import random_batch
 from prunecli.inference.timing import Spread, device_name, take_turns, threads
 from prunecli.masks import MaskSet
 from prunecli.masks.latency_table import LatencyTable, Setting, SublayerTimes, shapes_of
-from prunecli.masks.prices import GROUPS
-from prunecli.masks.units import mask_shape
+from prunecli.masks.units import PRICED_GROUPS, mask_shape
 from prunecli.models import pruned
 from prunecli.models.loading import new_model
 from prunecli.models.modeling_pruned import resize
@@ -140,7 +139,7 @@ def _sublayer_times(
     model.to(device)  # type: ignore[arg-type]
     name = encoder.family.layer.format(layer=0).rstrip(".")
     stock = model.get_submodule(name)
-    widths = [{}, *({group: width} for group in GROUPS for width in _levels(encoder, group)[1:])]
+    widths = [{}, *({group: width} for group in PRICED_GROUPS for width in _levels(encoder, group)[1:])]
     layers = []
     for kept in widths:
         model.set_submodule(name, copy.deepcopy(stock))
@@ -154,7 +153,7 @@ def _sublayer_times(
 
     nothing, *times = take_turns([partial(run, layer) for layer in layers], rounds, device)
     above = iter([[slow - fast for slow, fast in zip(row, nothing, strict=True)] for row in times])
-    return {group: _monotone(_levels(encoder, group), above) for group in GROUPS}
+    return {group: _monotone(_levels(encoder, group), above) for group in PRICED_GROUPS}
 
 
 def _monotone(widths: list[int], times: Iterator[list[float]]) -> SublayerTimes:
@@ -171,7 +170,7 @@ def _levels(encoder: Encoder, group: str) -> list[int]:
 
 def _cut(model: PreTrainedModel, encoder: Encoder, kept: Mapping[str, int]) -> None:
     """Leave the first units of each group in every layer; of a group that is not named, none."""
-    masks = {group: np.zeros(mask_shape(encoder, group), dtype=np.float32) for group in GROUPS}
+    masks = {group: np.zeros(mask_shape(encoder, group), dtype=np.float32) for group in PRICED_GROUPS}
     for group, width in kept.items():
         masks[group][:, :width] = 1.0
     changes = resized(encoder, MaskSet(masks))

@@ -48,25 +48,26 @@ class LayerShapes:
 
 def layer_shapes(encoder: Encoder, masks: MaskSet) -> list[LayerShapes]:
     """Return the shapes that each layer has once the masks are cut."""
-    layers = []
-    for layer in range(encoder.layers):
-        if not masks.has_layer(layer):
-            layers.append(LayerShapes(0, 0, {}, frozenset()))
-            continue
-        shapes = {name: list(shape) for name, shape in linear_shapes(encoder, layer).items()}
-        for group in masks.masks:
-            kept = len(masks.kept(group, layer, encoder))
-            for touch in touches(encoder, group, layer):
-                shapes[touch.linear][touch.dim] = kept * touch.width * touch.blocks
-        layers.append(
-            LayerShapes(
-                heads=len(masks.kept("head", layer, encoder)),
-                neurons=len(masks.kept("ffn_int", layer, encoder)),
-                linears={name: (shape[0], shape[1]) for name, shape in shapes.items()},
-                biased=biased_linears(encoder, layer),
-            )
-        )
-    return layers
+    return [
+        layer_shape(encoder, layer, {group: len(masks.kept(group, layer, encoder)) for group in masks.masks})
+        for layer in range(encoder.layers)
+    ]
+
+
+def layer_shape(encoder: Encoder, layer: int, kept: Mapping[str, int]) -> LayerShapes:
+    """Return the shapes of a layer that keeps so many units of a group; groups that are not named keep all."""
+    if kept.get("layer") == 0:
+        return LayerShapes(0, 0, {}, frozenset())
+    shapes = {name: list(shape) for name, shape in linear_shapes(encoder, layer).items()}
+    for group, units in kept.items():
+        for touch in touches(encoder, group, layer):
+            shapes[touch.linear][touch.dim] = units * touch.width * touch.blocks
+    return LayerShapes(
+        heads=kept.get("head", encoder.heads),
+        neurons=kept.get("ffn_int", encoder.intermediate),
+        linears={name: (shape[0], shape[1]) for name, shape in shapes.items()},
+        biased=biased_linears(encoder, layer),
+    )
 
 
 def encoder_flops(encoder: Encoder, masks: MaskSet, tokens: int) -> int:

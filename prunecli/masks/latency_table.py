@@ -18,8 +18,8 @@ from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.atomic import partial_path
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
-from prunecli.masks.prices import GROUPS, Prices, Table
-from prunecli.masks.units import mask_shape
+from prunecli.masks.prices import Prices, Table
+from prunecli.masks.units import PRICED_GROUPS, mask_shape
 
 MEASURE_AGAIN = "measure it again with `prunecli benchmark CHECKPOINT --table`"
 
@@ -162,7 +162,7 @@ class LatencyTable:
         value = strict_json.read_object(path)
         try:
             setting = _made(Setting, value["setting"])
-            sublayers = {group: _made(SublayerTimes, value["sublayers"][group]) for group in GROUPS}
+            sublayers = {group: _made(SublayerTimes, value["sublayers"][group]) for group in PRICED_GROUPS}
             numbers = {name: value[name] for name in ("fixed_ms", "whole_ms", "rounds")}
             if not all(isinstance(number, (int, float)) and number > 0 for number in numbers.values()):
                 raise InputError(f"one of {', '.join(numbers)} is no number above zero")

@@ -87,11 +87,11 @@ class MaskSet:
         for group, logits in self.logits.items():
             if group in self.masks and logits.shape != self.masks[group].shape:
                 raise MaskError(f"logits of {group} have shape {list(logits.shape)}, not that of its mask")
-        heads, neurons, written = (
-            self.of(group, encoder).any(axis=1) for group in ("head", "ffn_int", "ffn_out")
-        )
-        layers = filter(self.has_layer, range(encoder.layers))
-        if not any(heads[layer] or (neurons[layer] and written[layer]) for layer in layers):
+        units = {group: self.of(group, encoder) for group in ("head", "ffn_int", "ffn_out")}
+        if not any(
+            units["head"][layer].any() or (units["ffn_int"][layer].any() and units["ffn_out"][layer].any())
+            for layer in filter(self.has_layer, range(encoder.layers))
+        ):
             raise MaskError(
                 f"these masks remove every head and every neuron of {model}",
                 "lower --sparsity-loss, or train longer",

@@ -1,19 +1,18 @@
 """What keeping units costs: a table a sublayer, in operations, parameters or milliseconds.
 
 Heads and intermediate neurons have prices that add up; FFN inputs and outputs have not (what one costs depends
-on how many neurons stay), so a budget chooses among the first two only.
+on how many neurons stay), so a budget chooses among the first two only, or among whole layers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from prunecli.encoders import Encoder
-from prunecli.masks.units import ROWS, biased_linears, linear_shapes, mask_shape, touches
-
-GROUPS = ("head", "ffn_int")
+from prunecli.masks.budget import LayerShapes, layer_shape
+from prunecli.masks.units import PRICED_GROUPS, mask_shape
 
 Table = npt.NDArray[np.float64]
 
@@ -37,19 +36,27 @@ class Prices:
         """Return the price of all units."""
         return self.fixed + sum(float(table[:, -1].sum()) for table in self.tables.values())
 
+    def of_units(self, group: str) -> Table:
+        """Return the mean price of a unit of each layer, [layers, 1]; never 0, so that it can divide."""
+        each: Table = np.diff(self.tables[group]).mean(1, keepdims=True).clip(1e-12)
+        return each
+
     def only(self, groups: Sequence[str]) -> "Prices":
-        """Return the same prices where only these groups may lose units; what the others cost is fixed."""
+        """Return the same prices where only these groups may lose units; what the others cost is fixed.
+
+        Args:
+            groups: Groups of units that have prices of their own, or `layer` alone.
+        """
+        if tuple(groups) == ("layer",):
+            return self._of_layers()
         others = [table for group, table in self.tables.items() if group not in groups]
         kept = {group: self.tables[group] for group in groups}
         return Prices(self.unit, kept, self.fixed + sum(float(table[:, -1].sum()) for table in others))
 
-    def of_layers(self) -> "Prices":
-        """Return the prices of the same encoder where only whole layers may go; all layers cost the same."""
+    def _of_layers(self) -> "Prices":
         layers = len(next(iter(self.tables.values())))
-        outside = (
-            self.fixed if self.unit == "ms" else 0.0
-        )  # operations and parameters are those of layers alone
-        each = (self.dense - outside) / layers
+        outside = self.fixed if self.unit == "ms" else 0.0  # all that is counted else is in layers
+        each = (self.dense - outside) / layers  # they are of one size
         return Prices(self.unit, {"layer": np.tile([0.0, each], (layers, 1))}, outside)
 
     def of(self, widths: Mapping[str, list[int]]) -> float:
@@ -60,43 +67,20 @@ class Prices:
 
 def flops(encoder: Encoder, tokens: int) -> Prices:
     """Return operations of one sequence of `tokens` tokens; a multiply-add is two."""
-    each = {group: 2 * tokens * elements(encoder, group) * encoder.repeats for group in GROUPS}
-    each["head"] += 4 * tokens * tokens * encoder.head_size * encoder.repeats  # query x key, weights x value
-    return _linear("flops", encoder, each)
+    return _linear("flops", encoder, lambda layer: layer.flops(tokens, encoder.head_size) * encoder.repeats)
 
 
 def parameters(encoder: Encoder) -> Prices:
-    """Return parameters: weights, and the biases that go with rows."""
-    each = {}
-    for group in GROUPS:
-        rows = [touch for touch in touches(encoder, group, 0) if touch.dim == ROWS]
-        biases = sum(
-            touch.width * touch.blocks for touch in rows if touch.linear in biased_linears(encoder, 0)
-        )
-        each[group] = elements(encoder, group) + biases
-    outputs = sum(
-        linear_shapes(encoder, 0)[touch.linear][0]  # the output linears' own biases stay
-        for group in GROUPS
-        for touch in touches(encoder, group, 0)
-        if touch.gated and touch.linear in biased_linears(encoder, 0)
-    )
-    return _linear("params", encoder, each, fixed=float(outputs * encoder.layers))
+    """Return parameters: weights and biases of the linears."""
+    return _linear("params", encoder, lambda layer: layer.parameters)
 
 
-def elements(encoder: Encoder, group: str) -> int:
-    """Count the weights that one unit owns."""
-    if group == "layer":
-        return sum(rows * columns for rows, columns in linear_shapes(encoder, 0).values())
-    shapes = linear_shapes(encoder, 0)
-    return sum(
-        touch.width * touch.blocks * shapes[touch.linear][1 - touch.dim]
-        for touch in touches(encoder, group, 0)
-    )
-
-
-def _linear(unit: str, encoder: Encoder, each: Mapping[str, int], fixed: float = 0.0) -> Prices:
-    tables = {}
-    for group, price in each.items():
+def _linear(unit: str, encoder: Encoder, count: Callable[[LayerShapes], int]) -> Prices:
+    """Return prices of what is counted in a layer, where each unit of a group adds the same."""
+    dense, tables = count(layer_shape(encoder, 0, {})), {}
+    for group in PRICED_GROUPS:
         layers, units = mask_shape(encoder, group)
-        tables[group] = np.tile(np.arange(units + 1, dtype=np.float64) * price, (layers, 1))
-    return Prices(unit, tables, fixed)
+        each = dense - count(layer_shape(encoder, 0, {group: units - 1}))
+        tables[group] = np.tile(np.arange(units + 1, dtype=np.float64) * each, (layers, 1))
+    kept = sum(float(table[0, -1]) for table in tables.values())
+    return Prices(unit, tables, fixed=(dense - kept) * encoder.layers)

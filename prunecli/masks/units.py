@@ -16,6 +16,7 @@ from typing import Literal
 
 from prunecli.config.shared import EVERY_GROUP as EVERY_GROUP
 from prunecli.config.shared import GROUPS as GROUPS
+from prunecli.config.shared import PRICED_GROUPS as PRICED_GROUPS
 from prunecli.encoders import Encoder
 from prunecli.errors import UnsupportedModelError
 

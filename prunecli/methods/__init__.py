@@ -3,22 +3,15 @@
 `--method gumbel-sigmoid` is `gumbel_sigmoid.py`, which defines `METHOD`.
 """
 
-import difflib
-import importlib
-import pkgutil
 from typing import TYPE_CHECKING
 
-from prunecli.errors import InputError
+from prunecli.registry import Registry
 
 if TYPE_CHECKING:
     from prunecli.methods.base import Method
 
-
-def names() -> list[str]:
-    """Return the methods that there are."""
-    return sorted(
-        module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__) if module.name != "base"
-    )
+_METHODS: "Registry[Method]" = Registry(__name__, "METHOD")
+names = _METHODS.names
 
 
 def get(name: str) -> "Method":
@@ -27,9 +20,4 @@ def get(name: str) -> "Method":
     Raises:
         InputError: There is no such method.
     """
-    if name not in names():
-        near = difflib.get_close_matches(name, names(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"methods: {', '.join(names())}"
-        raise InputError(f"--method {name!r} is not known", hint)
-    method: Method = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").METHOD
-    return method
+    return _METHODS.chosen(name, "--method")

@@ -13,18 +13,10 @@ import torch
 from torch import Tensor
 
 from prunecli.methods.base import GateMethod
+from prunecli.methods.gumbel_sigmoid import CLAMP, start
 
 BETA, GAMMA, ZETA = 2 / 3, -0.1, 1.1
 SHIFT = BETA * math.log(-GAMMA / ZETA)
-OPEN = 2.5
-CLAMP = 1e-6  # keeps the noise within +-13.8
-
-
-def start(shape: tuple[int, int], how: str, seed: int) -> Tensor:
-    """Draw or set the first logits."""
-    if how == "open":
-        return torch.full(shape, OPEN)
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def sample(logits: Tensor, temperature: float) -> Tensor:

@@ -64,7 +64,7 @@ def removal_errors(weight_HN: Tensor, statistics: Statistics, width: int) -> Ten
 
 
 def _only(statistics: Statistics, columns: Tensor) -> Statistics:
-    return Statistics(statistics.inputs_NN[columns][:, columns], statistics.gradients_HH, statistics.gates_U)
+    return Statistics(statistics.inputs_NN[columns][:, columns], statistics.gradients_HH)
 
 
 def _damped_inverse(inputs_NN: Tensor) -> Tensor:

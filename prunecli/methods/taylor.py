@@ -2,14 +2,14 @@
 
 A unit's score is the sum over examples of |dL/dgate|: how much the loss would move without it, whichever way. Being
 linear in the gates, it makes a head look worth no more than a few neurons; so, as TextPruner does, heads and neurons
-are ranked among themselves: scores are scaled until a group is worth its weights.
+are ranked among themselves: scores are scaled until a group is worth its parameters.
 """
 
 import torch
 from torch import Tensor
 
 from prunecli.calibration.label_gradients import score_by_loss
-from prunecli.masks.prices import elements
+from prunecli.masks import prices
 from prunecli.methods.base import Calibrated, ScoreMethod
 
 
@@ -23,11 +23,14 @@ def score(model: Calibrated) -> dict[str, Tensor]:
         model.kept,
         lambda by_gate_BU: by_gate_BU.abs().sum(0),
     )
+    each = prices.parameters(model.encoder)
     return {
         group: torch.where(
             score_LU < 0,
             -1.0,
-            score_LU * elements(model.encoder, group) / score_LU.clamp_min(0).mean().clamp_min(1e-30),
+            score_LU
+            * torch.from_numpy(each.of_units(group)).to(score_LU)
+            / score_LU.clamp_min(0).mean().clamp_min(1e-30),
         )
         for group, score_LU in scores.items()
     }

@@ -193,7 +193,8 @@ def _trials(session: Session, chosen: dict[str, ScoreMethod], seeds: int) -> Ite
     assert target is not None
     pruner = Pruner(session)
     for seed in range(seeds):
-        pruner.draw(replace(session, config=replace(session.config, seed=session.config.seed + seed)))
+        if seed:
+            pruner.draw(replace(session, config=replace(session.config, seed=session.config.seed + seed)))
         for name, method in chosen.items():
             pruner.restore()
             started = time.perf_counter()

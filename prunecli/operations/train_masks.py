@@ -26,7 +26,7 @@ from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.units import mask_shape
-from prunecli.methods.base import ScoreMethod
+from prunecli.methods.base import GateMethod, ScoreMethod
 from prunecli.models import pruned
 from prunecli.models.loading import Loaded, load_model
 from prunecli.models.pruned import encoder_of
@@ -102,7 +102,9 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
     loaded, target = session.loaded, target_of(session)
     with work_folder(config) as (work, last):
         dense = None if loaded.new else session.evaluate(loaded.model)
-        stock, teacher = copy.deepcopy(loaded.model), _teacher(session)
+        stock = copy.deepcopy(loaded.model) if config.recovery_epochs else None
+        trained = stock is not None or isinstance(method, GateMethod)
+        teacher = _teacher(session) if trained else None
         started = time.perf_counter()
         if isinstance(method, ScoreMethod):
             assert target is not None
@@ -110,7 +112,7 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
         else:
             learned = learn(session, method, target, teacher, last)
         learned.seconds = time.perf_counter() - started
-        if config.recovery_epochs:
+        if stock is not None:
             learned = recover(session, learned, stock, teacher)
         _check_outcome(config, loaded, learned.masks)
         result = outcome(session, learned, target, dense)
@@ -154,8 +156,6 @@ def read_inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
 def _teacher(session: Session) -> nn.Module | None:
     """Return what to learn from besides the labels: the dense model, another checkpoint, or nothing."""
     config = session.config
-    if config.distill == "never" and config.teacher is not None:
-        raise InputError("--teacher and --distill never exclude each other", "drop one of them")
     if config.distill == "always" and config.teacher is None and session.loaded.new:
         raise InputError(
             f"{config.model} has a new head, which has nothing to teach",

@@ -1,14 +1,10 @@
 """The HTML page of a comparison: one picture of accuracy by FLOPs, and the numbers behind it."""
 
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from prunecli.reports import charts
-
-TEMPLATE = "compare_page.html.jinja"
+from prunecli.reports.templates import fill
 
 
 def render(record: dict[str, Any]) -> str:
@@ -24,11 +20,8 @@ def render(record: dict[str, Any]) -> str:
         for name in names
     }
     title = f"{result['metric']} by encoder FLOPs kept, %"
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    template = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(template).render(
+    return fill(
+        "compare_page.html",
         record=record,
         result=result,
         name=Path(result["model"]).name,

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from prunecli.models.pruned import AUTO_CLASSES
-from prunecli.reports.model_card import PIPELINES, carried, fill
-
-TEMPLATE = "converted_card.md.jinja"
+from prunecli.reports.model_card import PIPELINES, carried, front_matter
+from prunecli.reports.templates import fill
 
 Json = dict[str, Any]
 
@@ -29,8 +28,8 @@ def render(source: Path, config: Json, record: Json) -> str:
         "tags": ["prunecli", *(["custom_code"] if code else [])],
     }
     return fill(
-        TEMPLATE,
-        front,
+        "converted_card.md",
+        front=front_matter(front),
         name=Path(record["result"]["out"]).name,
         result=record["result"],
         record=record,

@@ -3,17 +3,14 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
-from importlib import resources
 from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from prunecli.config import TrainMasksConfig
 from prunecli.fields import config_fields, plain
 from prunecli.reports import charts
+from prunecli.reports.templates import fill
 
-TEMPLATE = "training_page.html.jinja"
 UNITS = {
     "head": "attention heads",
     "ffn_int": "intermediate neurons",
@@ -55,11 +52,8 @@ def training_page(record: dict[str, Any]) -> str:
     tile_rows = -(-len(tiles) // TILES_A_ROW)
     out = Path(result["out"])
     pruned = f"{out.name}-pruned"
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    template = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(template).render(
+    return fill(
+        "training_page.html",
         record=record,
         result=result,
         name=Path(result["model"]).name,

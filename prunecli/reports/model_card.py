@@ -2,11 +2,9 @@
 
 import re
 import shlex
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import yaml
 
 from prunecli.checkpoints.folder import CARD, Checkpoint
@@ -15,9 +13,9 @@ from prunecli.encoders import Encoder
 from prunecli.masks.budget import LayerShapes
 from prunecli.masks.formats import FILE as MASKS
 from prunecli.models.pruned import AUTO_CLASSES, head_of
+from prunecli.reports.templates import fill
 from prunecli.tasks import tasks
 
-TEMPLATE = "model_card.md.jinja"
 CARRIED_KEYS = (
     "license", "license_name", "license_link", "language", "datasets", "pipeline_tag", "base_model",
 )  # fmt: skip
@@ -57,8 +55,8 @@ def render(
     measured = run["result"] if run is not None and _is_what_the_run_measured(record["config"]) else None
     front = _front_matter(checkpoint, head, record["result"], run, measured)
     return fill(
-        TEMPLATE,
-        front,
+        "model_card.md",
+        front=front_matter(front),
         name=Path(record["result"]["out"]).name,
         result=record["result"],
         record=record,
@@ -77,18 +75,10 @@ def render(
     )
 
 
-def fill(template_name: str, front: Json, **facts: Any) -> str:
-    """Fill a template of this package: its front matter, and whatever else it names."""
-    environment = jinja2.Environment(
-        autoescape=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    template = resources.files(__package__).joinpath(template_name).read_text(encoding="utf-8")
-    text = yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip()
-    return environment.from_string(template).render(front=text, **facts)
+def front_matter(facts: Json) -> str:
+    """Write what the hub reads at a card's head."""
+    text: str = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
+    return text.strip()
 
 
 def _is_what_the_run_measured(config: Json) -> bool:

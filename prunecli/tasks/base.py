@@ -1,6 +1,5 @@
 """What a task is, as data; the table is `tasks.toml`."""
 
-import difflib
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -8,6 +7,7 @@ from importlib import resources
 from typing import Any
 
 from prunecli.errors import InputError
+from prunecli.registry import nearest
 from prunecli.tasks import kinds
 from prunecli.tasks.kinds.base import Kind
 
@@ -83,9 +83,6 @@ def known_task(name: str) -> Task:
         InputError: There is none of this name.
     """
     if name not in tasks():
-        near = difflib.get_close_matches(name, tasks(), n=1)
-        hint = (
-            f"did you mean {near[0]}?" if near else f"tasks: {', '.join(tasks())}, or a data file or folder"
-        )
+        hint = nearest(name, tasks()) or f"tasks: {', '.join(tasks())}, or a data file or folder"
         raise InputError(f"task {name!r} is not known", hint)
     return tasks()[name]

@@ -17,23 +17,13 @@ WEIGHT_DECAY = 0.01
 
 
 def check_options(config: TrainMasksConfig, method: Method) -> None:
-    """Refuse, before anything is loaded, what cannot work: no epoch to learn in, no such device or tracker.
+    """Refuse, before anything is loaded, what cannot work: no such device or tracker, a method without its target.
 
     Raises:
         InputError: It names the option.
     """
     if config.device in ("cuda", "mps") and not getattr(torch, config.device).is_available():
         raise InputError(f"--device {config.device}: this machine has none", "leave --device at auto")
-    if config.freeze and config.frozen_epochs:
-        raise InputError(
-            "--frozen-epochs trains the weights under fixed masks, but --freeze trains none",
-            "drop one of them",
-        )
-    if config.frozen_epochs >= config.num_epochs:
-        raise InputError(
-            f"--frozen-epochs {config.frozen_epochs} leaves none of --num-epochs {config.num_epochs} to learn masks in",
-            "raise --num-epochs",
-        )
     if isinstance(method, ScoreMethod) and not config.under_target:
         raise InputError(
             f"--method {config.method_name} needs to know how much shall stay", "add --target-flops 0.5, say"
@@ -43,17 +33,10 @@ def check_options(config: TrainMasksConfig, method: Method) -> None:
             f"--method {config.method_name} scores no layers",
             "take one-shot, magnitude or a method that trains",
         )
-    if config.sweep and (config.recovery_epochs or not isinstance(method, ScoreMethod)):
+    if config.sweep and not isinstance(method, ScoreMethod):
         raise InputError(
-            "--sweep is for methods without training, and without --recovery-epochs",
+            f"--sweep is for methods without training, which {config.method_name} is not",
             "train each target of its own with --target-flops",
-        )
-    if config.sweep and config.resume:
-        raise InputError("--sweep cannot --resume: it takes a minute", "start over with --overwrite")
-    if config.under_target and config.frozen_epochs:
-        raise InputError(
-            "--frozen-epochs and a target exclude each other",
-            "--recovery-epochs trains the model already cut, which costs less",
         )
     tracker = _tracker(config)
     if tracker != "none" and importlib.util.find_spec(tracker) is None:

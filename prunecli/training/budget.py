@@ -28,11 +28,8 @@ class Lagrangian(nn.Module):
         super().__init__()
         self.multipliers = nn.Parameter(torch.zeros(2))
         self.share, self.dense, self.fixed = share, prices.dense, prices.fixed
-        # Tables are linear or nearly so: the mean price of a unit of each layer.
-        self.unit_L1 = {
-            group: torch.from_numpy((table[:, -1] - table[:, 0]) / (table.shape[1] - 1))[:, None].float()
-            for group, table in prices.tables.items()
-        }
+        # Tables are linear or nearly so.
+        self.unit_L1 = {group: torch.from_numpy(prices.of_units(group)).float() for group in prices.tables}
         self.progress = 0.0  # share of the learning steps done; a callback sets it
 
     def target(self) -> float:

@@ -1,6 +1,5 @@
 """Training of the model as it will be shipped: already cut, so every step costs what the small model costs."""
 
-import copy
 import dataclasses
 import time
 
@@ -22,7 +21,7 @@ def recover(session: Session, learned: Learned, dense: nn.Module, teacher: nn.Mo
         dense: A model of the dense shape without gates; it is used up.
         teacher: What to learn from besides the labels.
     """
-    config, encoder, small = session.config, session.loaded.encoder, copy.deepcopy(dense)
+    config, encoder, small = session.config, session.loaded.encoder, dense
     small.load_state_dict(weights_only(session.loaded.model.state_dict()))
     cut_live(small, encoder, learned.masks)
     stays = [learned.masks.has_layer(layer) for layer in range(encoder.layers)]

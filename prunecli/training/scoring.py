@@ -3,7 +3,6 @@
 import copy
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from prunecli.calibration.reconstruction import Dense, reconstruct
 from prunecli.calibration.sublayers import Batch
 from prunecli.masks import MaskSet
 from prunecli.masks.gates import put_gates, set_masks
+from prunecli.masks.units import mask_shape
 from prunecli.methods import one_shot
 from prunecli.methods.base import Calibrated, ScoreMethod
 from prunecli.training.distillation import LABELS
@@ -102,11 +102,16 @@ def prune_by_scores(session: Session, method: ScoreMethod, target: Target) -> Le
 
 def unit_worth(session: Session, target: Target) -> dict[str, Tensor]:
     """Return what one-shot scores say that a unit is worth by its price, [layers, units] a group."""
-    model = copy.deepcopy(session.loaded.model)  # it gets gates
-    asked = replace(session.config, keep_weights=True)
-    apart = replace(session, config=asked, loaded=replace(session.loaded, model=model))
-    scores = Pruner(apart).score(one_shot.METHOD)
-    return {group: score_LU / target.unit_prices(group, score_LU) for group, score_LU in scores.items()}
+    encoder, config = session.loaded.encoder, session.config
+    model = session.loaded.model
+    device = next(model.parameters()).device
+    every = {group: torch.ones(mask_shape(encoder, group), device=device) for group in config.groups}
+    batches, labels = calibration_examples(session)
+    scores = one_shot.score(Calibrated(model, encoder, batches, labels, every, config.seed))
+    return {
+        group: score_LU / torch.from_numpy(target.prices.of_units(group)).to(score_LU)
+        for group, score_LU in scores.items()
+    }
 
 
 def calibration_examples(session: Session) -> tuple[list[Batch], list[dict[str, Tensor]]]:

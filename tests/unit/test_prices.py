@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from prunecli.config.shared import PRICED_GROUPS
 from prunecli.masks import MaskSet, prices
 from prunecli.masks.budget import encoder_flops, layer_parameters
 from prunecli.masks.mask_set import Array
@@ -17,7 +18,7 @@ def widths(masks: MaskSet) -> dict[str, list[int]]:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_prices_of_widths_are_the_counts_of_the_cut_encoder(model_type: str, seed: int) -> None:
     encoder = tiny.table(tiny.tiny_model(model_type))
-    masks = tiny.random_masks(encoder, prices.GROUPS, seed, empty=bool(seed))
+    masks = tiny.random_masks(encoder, PRICED_GROUPS, seed, empty=bool(seed))
     flops, parameters = prices.flops(encoder, 17), prices.parameters(encoder)
     assert flops.of(widths(masks)) == encoder_flops(encoder, masks, 17)
     assert flops.dense == encoder_flops(encoder, MaskSet({}), 17)

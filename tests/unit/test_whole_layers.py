@@ -71,8 +71,12 @@ def test_a_stock_config_says_how_many_layers_are_left(model_type: str, tmp_path:
 def test_prices_of_layers_are_the_counts_of_the_cut_encoder(model_type: str) -> None:
     encoder = tiny.table(tiny.tiny_model(model_type))
     masks, kept = MaskSet({"layer": WITHOUT_THE_MIDDLE}), {"layer": [1, 0, 1]}
-    assert prices.flops(encoder, 17).of_layers().of(kept) == pytest.approx(encoder_flops(encoder, masks, 17))
-    assert prices.parameters(encoder).of_layers().of(kept) == pytest.approx(layer_parameters(encoder, masks))
+    assert prices.flops(encoder, 17).only(("layer",)).of(kept) == pytest.approx(
+        encoder_flops(encoder, masks, 17)
+    )
+    assert prices.parameters(encoder).only(("layer",)).of(kept) == pytest.approx(
+        layer_parameters(encoder, masks)
+    )
 
 
 @pytest.mark.parametrize("model_type", LAYERED)

@@ -3,22 +3,18 @@
 `recognise` says which kind a folder is; `docs/guides/convert-checkpoints.md` lists them for users.
 """
 
-import importlib
-import pkgutil
 from functools import cache
 from pathlib import Path
 
 from prunecli.checkpoints.kinds.base import Kind, peek
 from prunecli.errors import InputError
+from prunecli.registry import Registry
 
 
 @cache
 def kinds() -> dict[str, Kind]:
     """Return every kind by its name: that of its file, with dashes."""
-    names = [module.name for module in pkgutil.iter_modules(__path__) if module.name != "base"]
-    return {
-        name.replace("_", "-"): importlib.import_module(f"{__name__}.{name}").KIND for name in sorted(names)
-    }
+    return Registry[Kind](__name__, "KIND").load_all()
 
 
 def recognise(folder: Path, insisted: str | None = None) -> str:

@@ -3,19 +3,17 @@
 A file defines `KIND`; the head class that a checkpoint was saved from says which one reads it.
 """
 
-import importlib
-import pkgutil
 from functools import cache
 
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.errors import UnsupportedModelError
 from prunecli.inference.kinds.base import Kind
+from prunecli.registry import Registry
 
 
 @cache
 def _kinds() -> tuple[Kind, ...]:
-    names = (module.name for module in pkgutil.iter_modules(__path__) if module.name != "base")
-    return tuple(importlib.import_module(f"{__name__}.{name}").KIND for name in names)
+    return tuple(Registry[Kind](__name__, "KIND").load_all().values())
 
 
 def kind_of(checkpoint: Checkpoint) -> Kind:
