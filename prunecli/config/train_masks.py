@@ -102,7 +102,7 @@ class TrainMasksConfig(VerbConfig):
     sweep: Annotated[
         str | None,
         Opt(
-            "Shares of the encoder's FLOPs to keep, as A,B: a run folder for each, from one scoring.", BUDGET
+            "Shares of the encoder's FLOPs to keep, as A,B: a run folder for each, from one descent.", BUDGET
         ),
     ] = None
     round_to: Annotated[

@@ -31,7 +31,7 @@ from prunecli.masks.units import PRICED_GROUPS, mask_shape
 from prunecli.models import pruned
 from prunecli.models.loading import new_model
 from prunecli.models.modeling_pruned import resize
-from prunecli.shrink.plan import resized
+from prunecli.shrink.config_changes import resized
 
 log = logging.getLogger(__name__)
 

@@ -61,7 +61,9 @@ def layer_shape(encoder: Encoder, layer: int, kept: Mapping[str, int]) -> LayerS
     shapes = {name: list(shape) for name, shape in linear_shapes(encoder, layer).items()}
     for group, units in kept.items():
         for touch in touches(encoder, group, layer):
-            shapes[touch.linear][touch.dim] = units * touch.width * touch.blocks
+            if touch.module not in shapes:
+                continue  # of another layer, or no linear
+            shapes[touch.module][touch.dim] = units * touch.width * touch.blocks
     return LayerShapes(
         heads=kept.get("head", encoder.heads),
         neurons=kept.get("ffn_int", encoder.intermediate),

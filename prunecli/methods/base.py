@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -59,15 +60,16 @@ class ScoreMethod:
         paper: Where it comes from.
         score: -> scores [layers, units] by group: the loss that removing the unit adds, in any one unit for all
             of them; -1 where it has gone already.
-        rounds: How often scores are taken anew on the way to the budget.
-        needs_labels: Whether it looks at labels.
+        reads: The most it looks at. What a new head predicts says nothing of the units.
+        reach: How far scores hold: they are taken anew once the price has fallen to this share of what it was; None:
+            those of the dense model serve every budget.
         layers: Whether it can also score layers as a whole.
     """
 
     paper: str
     score: Callable[[Calibrated], dict[str, Tensor]]
-    rounds: int = 1
-    needs_labels: bool = False
+    reads: Literal["weights", "predictions", "labels"]
+    reach: float | None = None
     layers: bool = False
 
 

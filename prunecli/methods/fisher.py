@@ -24,6 +24,4 @@ def score(model: Calibrated) -> dict[str, Tensor]:
     )
 
 
-METHOD = ScoreMethod(
-    paper="Kwon et al. 2022, https://arxiv.org/abs/2204.09656", score=score, needs_labels=True
-)
+METHOD = ScoreMethod(paper="Kwon et al. 2022, https://arxiv.org/abs/2204.09656", score=score, reads="labels")

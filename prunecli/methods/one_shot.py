@@ -105,6 +105,7 @@ METHOD = ScoreMethod(
     paper="Kurtic et al. 2023, https://arxiv.org/abs/2302.04089; van der Ouderaa et al. 2024, "
     "https://arxiv.org/abs/2312.17244",
     score=score,
-    rounds=1,
+    reads="predictions",
+    reach=2 / 3,
     layers=True,
 )

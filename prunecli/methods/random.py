@@ -20,4 +20,4 @@ def score(model: Calibrated) -> dict[str, Tensor]:
     return {group: torch.where(model.kept[group].bool(), drawn_LU, -1.0) for group, drawn_LU in drawn.items()}
 
 
-METHOD = ScoreMethod(paper="none", score=score, layers=True)
+METHOD = ScoreMethod(paper="none", score=score, reads="weights", layers=True)

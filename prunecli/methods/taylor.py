@@ -39,5 +39,5 @@ def score(model: Calibrated) -> dict[str, Tensor]:
 METHOD = ScoreMethod(
     paper="Michel et al. 2019, https://arxiv.org/abs/1905.10650; Molchanov et al. 2019, https://arxiv.org/abs/1906.10771",
     score=score,
-    needs_labels=True,
+    reads="labels",
 )

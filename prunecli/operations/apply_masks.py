@@ -53,6 +53,7 @@ class ApplyMasksResult:
         native: Whether a stock config says it all, so that no remote code is needed.
         reason: Why not.
         layers: Layers with weights of their own, before and after.
+        hidden: Dimensions of the residual stream, before and after.
         heads: Heads that are left, by layer.
         neurons: Intermediate neurons that are left, by layer.
         vocabulary: Tokens that the model knows, before and after; None where all stay.
@@ -69,6 +70,7 @@ class ApplyMasksResult:
     native: bool
     reason: str
     layers: tuple[int, int]
+    hidden: tuple[int, int]
     heads: list[int]
     neurons: list[int]
     vocabulary: tuple[int, int] | None
@@ -173,6 +175,7 @@ def _result(
         native=native,
         reason="" if native else plan.native_reason or "--native never asked for it",
         layers=(_layers(encoder, already), _layers(encoder, total)),
+        hidden=(_hidden(encoder, already), _hidden(encoder, total)),
         heads=[layer.heads for layer in layers],
         neurons=[layer.neurons for layer in layers],
         vocabulary=None if plan.vocabulary is None else (rows_of(checkpoint), len(plan.vocabulary.kept)),
@@ -190,6 +193,10 @@ def _result(
 
 def _layers(encoder: Encoder, masks: MaskSet) -> int:
     return sum(masks.has_layer(layer) for layer in range(encoder.layers))
+
+
+def _hidden(encoder: Encoder, masks: MaskSet) -> int:
+    return len(masks.kept("hidden", 0, encoder)) if masks.narrows() else encoder.hidden
 
 
 def _write(

@@ -2,7 +2,6 @@
 
 import json
 import statistics
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from prunecli.reports import compare_page, run_record
 from prunecli.training.arguments import check_options
 from prunecli.training.callbacks import Progress
 from prunecli.training.outcome import outcome
-from prunecli.training.scoring import Pruner
+from prunecli.training.scoring import Pruner, Stop
 from prunecli.training.session import Learned, Session, open_session
 from prunecli.training.target import target_of
 
@@ -42,8 +41,7 @@ class Point:
         divergence: Mean divergence from the dense model on held-out examples; None without a refit.
         heads: Heads that are left, by layer, for the first seed.
         neurons: Neurons that are left, by layer, for the first seed.
-        score_seconds: Mean time of scoring, which serves all targets.
-        refit_seconds: Mean time of choosing and refitting.
+        seconds: Mean time from the dense model to this one: scoring, choosing and refitting.
     """
 
     method: str
@@ -55,8 +53,7 @@ class Point:
     divergence: float | None
     heads: list[int]
     neurons: list[int]
-    score_seconds: float
-    refit_seconds: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +92,10 @@ class _Trial:
     """One method at one target with one seed."""
 
     method: str
-    asked: float
+    stop: Stop
     reached: float
     value: float
-    refit: tuple[float, float] | None
     kept: dict[str, list[int]]
-    score_seconds: float
-    refit_seconds: float
 
 
 def run(config: CompareConfig, progress: Progress) -> CompareResult:
@@ -127,7 +121,7 @@ def run(config: CompareConfig, progress: Progress) -> CompareResult:
 
 
 def sweep(config: TrainMasksConfig, progress: Progress) -> CompareResult:
-    """Write a run folder for each of several targets, from one scoring, and the page that compares them.
+    """Write a run folder for each of several targets, from one descent, and the page that compares them.
 
     Raises:
         PruneError: The model, data or output folder cannot be used; nothing was written.
@@ -142,17 +136,17 @@ def sweep(config: TrainMasksConfig, progress: Progress) -> CompareResult:
     trials = []
     with staged_folder(config.out_folder, config.overwrite) as folder:
         for trial, learned in _trials(session, {config.method_name: method}, 1):
-            out = config.out_folder / f"{trial.asked:g}"
+            out = config.out_folder / f"{trial.stop.share:g}"
             asked = replace(
                 config,
                 sweep=None,
-                target_flops=trial.asked,
+                target_flops=trial.stop.share,
                 out=out,
                 method=config.method_name,
                 calibration_rows=config.scored_rows,
             )
             alone = replace(session, config=asked)
-            found = outcome(alone, learned, replace(target, share=trial.asked), dense)
+            found = outcome(alone, learned, replace(target, share=trial.stop.share), dense)
             (folder / out.name).mkdir()
             fill_run(alone, folder / out.name, learned.masks, found)
             trials.append(trial)
@@ -186,9 +180,8 @@ def _methods(config: CompareConfig) -> dict[str, ScoreMethod]:
 
 
 def _trials(session: Session, chosen: dict[str, ScoreMethod], seeds: int) -> Iterator[tuple[_Trial, Learned]]:
-    """Score once a method and seed, then try every target with these scores."""
+    """Cut the model to every target by every method, with every draw of calibration rows."""
     shares, metric = session.config.shares, session.task.metrics[0]
-    total, done = seeds * len(chosen) * len(shares), 0
     target = target_of(session)
     assert target is not None
     pruner = Pruner(session)
@@ -196,27 +189,16 @@ def _trials(session: Session, chosen: dict[str, ScoreMethod], seeds: int) -> Ite
         if seed:
             pruner.draw(replace(session, config=replace(session.config, seed=session.config.seed + seed)))
         for name, method in chosen.items():
-            pruner.restore()
-            started = time.perf_counter()
-            scores = pruner.score(method)
-            score_seconds = time.perf_counter() - started
-            for share in shares:
-                session.progress(f"{name} at {share:g}", done, total)
-                pruner.restore()
-                started = time.perf_counter()
-                refit = pruner.cut_to(scores, target, share)
-                refit_seconds = time.perf_counter() - started
+
+            def progress(label: str, done: int, total: int, run: str = f"{name}, draw {seed + 1}") -> None:
+                session.progress(f"{run}: {label}", done, total)
+
+            for stop in pruner.descend(method, target, shares, progress):
                 masked = session.evaluate(session.loaded.model)
-                masks = pruner.mask_set(scores)
-                kept = {group: [int(row.sum()) for row in mask] for group, mask in masks.masks.items()}
+                kept = {group: [int(row.sum()) for row in mask] for group, mask in stop.masks.masks.items()}
                 reached = target.prices.of(kept) / target.prices.dense
-                seconds = score_seconds + refit_seconds
-                learned = Learned(masks, masked, refit=refit, seconds=seconds)
-                yield (
-                    _Trial(name, share, reached, masked[metric], refit, kept, score_seconds, refit_seconds),
-                    learned,
-                )
-                done += 1
+                learned = Learned(stop.masks, masked, refit=stop.refit, seconds=stop.seconds)
+                yield _Trial(name, stop, reached, masked[metric], kept), learned
 
 
 def _result(session: Session, trials: list[_Trial], dense: dict[str, float], seeds: int) -> CompareResult:
@@ -244,9 +226,9 @@ def _write(folder: Path, config: CompareConfig | TrainMasksConfig, result: Compa
 
 
 def _point(trials: list[_Trial], method: str, share: float) -> Point:
-    mine = [trial for trial in trials if (trial.method, trial.asked) == (method, share)]
+    mine = [trial for trial in trials if (trial.method, trial.stop.share) == (method, share)]
     values = [trial.value for trial in mine]
-    refits = [trial.refit[1] for trial in mine if trial.refit is not None]
+    refits = [trial.stop.refit[1] for trial in mine if trial.stop.refit is not None]
     return Point(
         method=method,
         asked=share,
@@ -257,6 +239,5 @@ def _point(trials: list[_Trial], method: str, share: float) -> Point:
         divergence=statistics.fmean(refits) if refits else None,
         heads=mine[0].kept.get("head", []),
         neurons=mine[0].kept.get("ffn_int", []),
-        score_seconds=statistics.fmean(trial.score_seconds for trial in mine),
-        refit_seconds=statistics.fmean(trial.refit_seconds for trial in mine),
+        seconds=statistics.fmean(trial.stop.seconds for trial in mine),
     )

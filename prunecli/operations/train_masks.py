@@ -183,7 +183,7 @@ def _check_outcome(config: TrainMasksConfig, loaded: Loaded, masks: MaskSet) -> 
         if not torch.isfinite(parameter).all():
             raise InputError(f"training diverged: {name} holds NaN or infinite values", "lower --lr")
     masks.check(loaded.encoder, config.model)
-    if all((mask != 0).all() for mask in masks.masks.values()):
+    if not config.under_target and all((mask != 0).all() for mask in masks.masks.values()):
         log.warning("no unit was removed: train longer, or raise --sparsity-loss or --masks-lr")
 
 

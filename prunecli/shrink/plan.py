@@ -17,7 +17,8 @@ from prunecli.encoders import Encoder
 from prunecli.errors import InputError, MaskError
 from prunecli.masks import MaskSet
 from prunecli.masks.budget import layer_shapes
-from prunecli.masks.units import ROWS, Touch, linear_shapes, touches
+from prunecli.masks.units import COLUMNS, ROWS, Touch, mask_shape, touches
+from prunecli.shrink.config_changes import goes_with_heads, narrowed_head, native_changes, resized
 from prunecli.shrink.vocabulary import Vocabulary, word_tensors
 
 INDEX_NAMES = {"ffn_in": ".input_index", "ffn_out": ".output_index"}
@@ -107,7 +108,7 @@ def encoder_prefix(checkpoint: Checkpoint, encoder: Encoder, already: MaskSet) -
         name: shape
         for layer in layer_shapes(encoder, already)
         for name, shape in layer.linears.items()
-        if layer.heads or not _goes_with_heads(encoder, name)
+        if layer.heads or not goes_with_heads(encoder, name)
     }
     first = next(iter(shapes))
     prefixes = (f"{encoder.model_type.prefix}.", "")
@@ -171,16 +172,22 @@ def plan_cut(
     }
     indices: dict[str, Indices] = {}
     for group in total.masks:
-        for layer in filter(total.has_layer, range(encoder.layers)):
+        for layer in range(mask_shape(encoder, group)[0]):
             old, kept = already.kept(group, layer, encoder), total.kept(group, layer, encoder)
             values = masks.of(group, encoder)[layer][kept]
             for touch in touches(encoder, group, layer):
                 index, scale = spread(touch, np.searchsorted(old, kept), values, len(old))
-                _apply(cuts, prefix + touch.linear, touch, index, scale)
+                _apply(cuts, prefix + touch.module, touch, index, scale)
                 if group in INDEX_NAMES and len(kept) < encoder.hidden:
-                    indices[prefix + touch.linear + INDEX_NAMES[group]] = kept
-    changes = resized(encoder, total)
-    native, reason = _native(encoder, total)
+                    indices[prefix + touch.module + INDEX_NAMES[group]] = kept
+    changes = {
+        **resized(encoder, total),
+        "narrowed_head": narrowed_head(encoder, total, checkpoint.architecture),
+    }
+    for name in changes["narrowed_head"]:
+        index = np.searchsorted(already.kept("hidden", 0, encoder), total.kept("hidden", 0, encoder))
+        _apply(cuts, name, Touch("hidden", 0, name, COLUMNS), index, None)
+    native, reason = native_changes(encoder, total)
     if vocabulary is not None:
         for name in word_tensors(checkpoint, encoder):
             cuts[name].keep[ROWS] = vocabulary.kept
@@ -189,62 +196,11 @@ def plan_cut(
     gone = tuple(f"{prefix}{name}." for key in ("without_heads", "without_layers") for name in changes[key])
     stays = tuple(f"{prefix}{name}.{output}." for name, output in changes["without_heads"].items())
     cuts = {name: cut for name, cut in cuts.items() if not name.startswith(gone) or name.startswith(stays)}
+    indices = {name: index for name, index in indices.items() if not name.startswith(gone)}
     before = sum(entry.elements for entry in checkpoint.tensors.values() if entry.dtype in FLOATS)
     layers = enumerate(filter(total.has_layer, range(encoder.layers)))
     moved = {prefix + encoder.module(old, ""): prefix + encoder.module(new, "") for new, old in layers}
     return CutPlan(list(cuts.values()), indices, before, changes, native, reason, moved, vocabulary)
-
-
-def _goes_with_heads(encoder: Encoder, name: str) -> bool:
-    """Say whether a linear goes with the attention module where a layer does without heads."""
-    core = encoder.family.core
-    inputs = tuple(f".{linear}" for linear in encoder.family.attention.inputs)
-    return core is not None and core.can_go and name.endswith(inputs)
-
-
-def resized(encoder: Encoder, masks: MaskSet) -> dict[str, Any]:
-    """Return what the shipped class has to know: shapes of linears, and what else counts heads."""
-    core = encoder.family.core
-    linears: dict[str, list[int]] = {}
-    sides: dict[str, list[str]] = {"ffn_in": [], "ffn_out": []}  # linears that gather, linears that scatter
-    attributes: dict[str, dict[str, int]] = {}
-    selected: dict[str, list[Any]] = {}
-    empty: dict[str, str] = {}
-    without: list[str] = []
-    for layer, shapes in enumerate(layer_shapes(encoder, masks)):
-        if not masks.has_layer(layer):
-            without.append(encoder.layer(layer))
-            continue
-        dense = linear_shapes(encoder, layer)
-        linears |= {
-            name: list(shape)
-            for name, shape in shapes.linears.items()
-            if shape != dense[name] and (shapes.heads or not _goes_with_heads(encoder, name))
-        }
-        for group, names in sides.items():
-            if len(masks.kept(group, layer, encoder)) < encoder.hidden:
-                names += [touch.linear for touch in touches(encoder, group, layer)]
-        if core is None or shapes.heads == encoder.heads:
-            continue
-        name = encoder.module(layer, core.name)
-        if core.can_go and shapes.heads == 0:
-            output = encoder.family.attention.output
-            empty[name] = output.removeprefix(f"{core.name}.") if output.startswith(f"{core.name}.") else ""
-            continue
-        attributes[name] = {core.head_count: shapes.heads}
-        if core.width:
-            attributes[name][core.width] = shapes.heads * encoder.head_size
-        if core.per_head is not None:
-            selected[name] = [core.per_head, masks.kept("head", layer, encoder).tolist()]
-    return {
-        "pruned_linears": linears,
-        "gathered_inputs": sides["ffn_in"],
-        "scattered_outputs": sides["ffn_out"],
-        "module_attributes": attributes,
-        "kept_heads": selected,
-        "without_heads": empty,
-        "without_layers": without,
-    }
 
 
 def spread(
@@ -266,11 +222,11 @@ def _apply(
     index: Indices,
     scale: npt.NDArray[np.float32] | None,
 ) -> None:
-    """Note a cut of one side for the linear's weight and, where rows go, for its bias."""
-    names = [f"{linear}.weight"]
-    if touch.dim == ROWS and f"{linear}.bias" in cuts:
-        names.append(f"{linear}.bias")
+    """Note a cut of one side for the linear's weight and, where rows go, for its bias; what has gone stays away."""
+    names = [f"{linear}.weight", *([f"{linear}.bias"] if touch.dim == ROWS else [])]
     for name in names:
+        if name not in cuts:
+            continue
         cut = cuts[name]
         if len(index) < cut.entry.shape[touch.dim]:
             cut.keep[touch.dim] = index
@@ -278,26 +234,3 @@ def _apply(
             if cut.entry.dtype not in FLOATS:
                 raise MaskError(f"{name} is of type {cut.entry.dtype}: mask values cannot be folded into it")
             cut.scale[touch.dim] = scale
-
-
-def _native(encoder: Encoder, masks: MaskSet) -> tuple[dict[str, int] | None, str]:
-    """Say the cut in the stock config's own words, or why that cannot be."""
-    layers = list(filter(masks.has_layer, range(encoder.layers)))
-    if len(layers) < encoder.layers and not encoder.family.layers_alike:
-        return None, f"layers are gone, and those of a {encoder.model_type.name} differ by where they stand"
-    for group in ("head", "ffn_out", "ffn_in"):
-        if (masks.of(group, encoder)[layers] == 0).any():
-            return (
-                None,
-                f"{group} units are cut, and a stock {encoder.model_type.name} config cannot say which",
-            )
-    widths = {len(masks.kept("ffn_int", layer, encoder)) for layer in layers}
-    if len(widths) > 1:
-        return (
-            None,
-            f"layers keep between {min(widths)} and {max(widths)} neurons, a stock config has one width",
-        )
-    if widths == {0}:
-        return None, "no neurons are left, which a stock config cannot say"
-    fewer = {encoder.family.layers_field: len(layers)} if len(layers) < encoder.layers else {}
-    return {encoder.family.intermediate_field: widths.pop(), **fewer}, ""

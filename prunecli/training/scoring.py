@@ -1,20 +1,24 @@
-"""Pruning without training: scores, a budget, and a refit of what stays; once, or in rounds."""
+"""Pruning without training: scores, a budget, and a refit of what stays; at once, or down in stairs."""
 
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prunecli.calibration.reconstruction import Dense, reconstruct
-from prunecli.calibration.sublayers import Batch
+from prunecli.calibration.sublayers import Batch, linear_of, sublayers
 from prunecli.masks import MaskSet
 from prunecli.masks.gates import put_gates, set_masks
 from prunecli.masks.units import mask_shape
 from prunecli.methods import one_shot
 from prunecli.methods.base import Calibrated, ScoreMethod
+from prunecli.training.callbacks import Progress
 from prunecli.training.distillation import LABELS
 from prunecli.training.session import Learned, Session
 from prunecli.training.target import Target
@@ -22,6 +26,23 @@ from prunecli.training.target import Target
 log = logging.getLogger(__name__)
 
 HELD_OUT = 8  # one batch in so many decides whether a refit helps
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """What the model is cut to at one share of the dense price.
+
+    Attributes:
+        share: That share.
+        masks: Masks, and the scores that they go by.
+        refit: Divergence from the dense model on held-out examples before and after the refit, if there was one.
+        seconds: Time to get here from the dense model: scoring, choosing and refitting.
+    """
+
+    share: float
+    masks: MaskSet
+    refit: tuple[float, float] | None
+    seconds: float
 
 
 class Pruner:
@@ -35,69 +56,109 @@ class Pruner:
         self.model, self.encoder = session.loaded.model, session.loaded.encoder
         self.dense = copy.deepcopy(self.model)
         self.values = put_gates(self.model, self.encoder, session.config.groups)
+        self.start = self._state()
         self.draw(session)
 
     def draw(self, session: Session) -> None:
         """Draw the examples that a session's seed says."""
-        self.session = session
+        self.seed = session.config.seed
         self.batches, self.labels = calibration_examples(session)
         self.reference = (
             None if session.config.keep_weights else Dense(self.dense, self.encoder, *_split(self.batches))
         )
 
-    def score(self, method: ScoreMethod) -> dict[str, Tensor]:
+    def descend(
+        self, method: ScoreMethod, target: Target, shares: Sequence[float], progress: Progress
+    ) -> Iterator[Stop]:
+        """Cut the model to falling shares of the dense price, and refit what stays; each is what it would be alone.
+
+        Where scores reach only so far, the way down goes by stairs: each is scored on what the last one left.
+
+        Args:
+            method: How units are scored.
+            target: The prices.
+            shares: Falling; the model stands at each while it is yielded.
+            progress: Called with a label, steps done and steps in all.
+        """
+        stairs, left = stairs_to(shares[-1], method.reach), list(shares)
+        steps, total = count(), 2 * len(stairs) - 1 + len(shares)
+        state, seconds, scores = self.start, 0.0, dict[str, Tensor]()
+        for stair in stairs:
+            self._go_to(state)
+            started = time.perf_counter()
+            if stair < 1:
+                progress(f"down to {stair:.2f}", next(steps), total)
+                self._cut_to(scores, target, stair)
+                state = self._state()
+            progress(f"scoring at {stair:.2f}", next(steps), total)
+            scores = self._scores(method)
+            seconds += time.perf_counter() - started
+            while left and (method.reach is None or left[0] >= stair * method.reach):
+                self._go_to(state)
+                started, share = time.perf_counter(), left.pop(0)
+                progress(f"refitting at {share:.2f}", next(steps), total)
+                refit = self._cut_to(scores, target, share)
+                yield Stop(share, self._mask_set(scores), refit, seconds + time.perf_counter() - started)
+
+    def _scores(self, method: ScoreMethod) -> dict[str, Tensor]:
         """Return the scores [layers, units] of what the model has now, by group."""
         kept = {group: (value != 0).float() for group, value in self.values.items()}
-        seen = Calibrated(self.model, self.encoder, self.batches, self.labels, kept, self.session.config.seed)
-        return method.score(seen)
+        return method.score(Calibrated(self.model, self.encoder, self.batches, self.labels, kept, self.seed))
 
-    def cut_to(
+    def _cut_to(
         self, scores: Mapping[str, Tensor], target: Target, share: float
     ) -> tuple[float, float] | None:
-        """Let the gates stand at the best masks for a share of the dense price, and refit what stays.
-
-        Returns:
-            Divergence from the dense model on held-out examples before and after the refit.
-        """
+        """Let the gates stand at the best masks for a share of the dense price, and refit what stays."""
         kept = target.masks(scores, share)
         set_masks(self.values, kept)
         return None if self.reference is None else reconstruct(self.reference, self.model, kept)
 
-    def restore(self) -> None:
-        """Open all gates, and take back every refit."""
-        set_masks(self.values, {group: torch.ones_like(value) for group, value in self.values.items()})
-        with torch.no_grad():
-            for parameter, dense in zip(self.model.parameters(), self.dense.parameters(), strict=True):
-                parameter.copy_(dense)
+    def _state(self) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Return copies of all that a cut changes: gates, and the parameters that refits write."""
+        gates = {group: value.clone() for group, value in self.values.items()}
+        return gates, [parameter.detach().clone() for parameter in self._refitted()]
 
-    def mask_set(self, scores: Mapping[str, Tensor]) -> MaskSet:
+    @torch.no_grad()
+    def _go_to(self, state: tuple[dict[str, Tensor], list[Tensor]]) -> None:
+        """Put the model back where it stood."""
+        gates, parameters = state
+        set_masks(self.values, gates)
+        for parameter, was in zip(self._refitted(), parameters, strict=True):
+            parameter.copy_(was)
+
+    def _refitted(self) -> list[nn.Parameter]:
+        return [
+            parameter
+            for place in sublayers(self.encoder)
+            for parameter in linear_of(self.model, place).parameters()
+        ]
+
+    def _mask_set(self, scores: Mapping[str, Tensor]) -> MaskSet:
         """Return the masks that the gates stand at."""
         masks = {group: value.float().cpu().numpy() for group, value in self.values.items()}
         return MaskSet(masks, {group: score_LU.float().cpu().numpy() for group, score_LU in scores.items()})
 
 
+def stairs_to(share: float, reach: float | None) -> list[float]:
+    """Return the shares of the dense price at which scores are taken on the way to a lower one, from 1 down."""
+    stairs = [1.0]
+    while reach is not None and share < stairs[-1] * reach:
+        stairs.append(stairs[-1] * reach)
+    return stairs
+
+
 def prune_by_scores(session: Session, method: ScoreMethod, target: Target) -> Learned:
     """Choose what stays under a budget and refit that; the session's model keeps gates that stand at the masks.
-
-    The budget falls geometrically over the method's rounds, and each round scores what the last one left.
 
     Args:
         session: Model and data.
         method: How units are scored.
         target: The budget.
     """
-    learned, pruner = Learned(), Pruner(session)
-    for number in range(1, method.rounds + 1):
-        session.progress("scoring and refitting", number - 1, method.rounds)
-        scores = pruner.score(method)
-        learned.refit = pruner.cut_to(scores, target, target.share ** (number / method.rounds))
-        if learned.refit is not None:
-            log.info(
-                "refit: divergence from the dense model %.4g -> %.4g on held-out examples", *learned.refit
-            )
-    learned.masks = pruner.mask_set(scores)
-    learned.masked = session.evaluate(session.loaded.model)
-    return learned
+    (stop,) = Pruner(session).descend(method, target, [target.share], session.progress)
+    if stop.refit is not None:
+        log.info("refit: divergence from the dense model %.4g -> %.4g on held-out examples", *stop.refit)
+    return Learned(stop.masks, session.evaluate(session.loaded.model), refit=stop.refit)
 
 
 def unit_worth(session: Session, target: Target) -> dict[str, Tensor]:

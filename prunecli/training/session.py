@@ -13,6 +13,7 @@ from prunecli.checkpoints.folder import Checkpoint
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import UnsupportedModelError
 from prunecli.masks import MaskSet
+from prunecli.masks.units import reader_of
 from prunecli.methods.base import ScoreMethod
 from prunecli.models.loading import Loaded, load_model, load_tokenizer, longest_input
 from prunecli.tasks import Task, TaskData
@@ -113,11 +114,9 @@ def open_session(
             "%s has no head for task %s: %s start at random and will be trained",
             config.model, task.name, ", ".join(loaded.new),
         )  # fmt: skip
-    if loaded.new and isinstance(methods.get(config.method_name), ScoreMethod):
-        raise UnsupportedModelError(
-            f"{config.model} has no head for task {task.name}: its predictions say nothing of its units",
-            "take a checkpoint that was fine-tuned on the task, or a method that trains",
-        )
+        _check_new_head(config, task)
+    if "hidden" in config.groups:
+        reader_of(loaded.encoder, loaded.encoder.model_type.stem + loaded.head)  # raises where there is none
     if loaded.encoder.sharing:
         log.info(loaded.encoder.sharing)
     tokenizer = load_tokenizer(checkpoint)
@@ -126,6 +125,17 @@ def open_session(
     arguments = training_arguments(config, len(features.train))
     nn.Module.to(loaded.model, arguments.device)  # gates are made where the model is
     return Session(config, checkpoint, task, loaded, tokenizer, max_length, features, arguments, progress)
+
+
+def _check_new_head(config: TrainMasksConfig, task: Task) -> None:
+    """Refuse to choose units by what an untrained head predicts, or to leave one untrained."""
+    method = methods.get(config.method_name)
+    if isinstance(method, ScoreMethod) and (method.reads != "weights" or not config.recovery_epochs):
+        raise UnsupportedModelError(
+            f"{config.model} has no head for task {task.name}: its predictions say nothing of its units",
+            "take a checkpoint that was fine-tuned on the task, or a method that trains; "
+            "--method magnitude --target-flops 1 --recovery-epochs 3 only fine-tunes",
+        )
 
 
 def _max_length(asked: int | None, task: Task, loaded: Loaded, tokenizer: PreTrainedTokenizerBase) -> int:

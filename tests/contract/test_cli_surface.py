@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from prunecli.cli.app import VERBS, app
 from prunecli.config import ApplyMasksConfig, TrainMasksConfig
+from prunecli.config.shared import WIDTHS
 from prunecli.errors import InputError
 from prunecli.fields import VerbConfig
 from tests.contract import freeze
@@ -85,7 +86,7 @@ def test_the_promised_names_and_defaults_are_there() -> None:
     assert set(NAMED) <= options.keys()
     assert (
         options["--learn-masks"]["value"]
-        == "head or ffn_int or ffn_out or ffn_in or layer or all, repeatable"
+        == "head or ffn_int or ffn_out or ffn_in or layer or hidden or all, repeatable"
     )
     assert options["--mask-init"]["value"] == "randn or open"
     assert options["--report-to"]["value"] == "none or tensorboard or wandb or trackio or mlflow"
@@ -116,12 +117,15 @@ def test_defaults_of_the_command_line_are_those_of_the_config(verb: Any, parse: 
     )
 
 
+SAMPLES = {"--frozen-epochs": "2", "--speedup-at": "2x64", "--sweep": "0.5,0.2"}  # more than a type says
+
+
 @pytest.mark.parametrize("name", [name for name in freeze.surface()["train-masks"] if name.startswith("--")])
 def test_every_option_of_train_masks_reaches_its_field(name: str, parse: Parse) -> None:
     field = next(field for field in freeze.fields(VERBS[0]) if field.spelled == name)
     fraction = "0.25" if (field.opt.minimum or 0) <= 0.25 else "2.5"
     sample = field.choices[-1] if field.choices else {int: "9", float: fraction}.get(field.kind, "x")
-    words = [name] if field.kind is bool else [name, sample]
+    words = [name] if field.kind is bool else [name, SAMPLES.get(name, sample)]
     before, after = parse(*TRAIN), parse(*TRAIN, *words)
     changed = [
         item.name
@@ -139,7 +143,8 @@ def test_lists_are_repeated_options(parse: Parse) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["round-to: [16, head=32]", "round_to: {ffn_int: 16, ffn_out: 16, ffn_in: 16, head: 32}"]
+    "text",
+    ["round-to: [16, head=32]", "round_to: {ffn_int: 16, ffn_out: 16, ffn_in: 16, hidden: 16, head: 32}"],
 )
 def test_widths_may_stand_in_a_file_as_list_or_table(text: str, parse: Parse, tmp_path: Path) -> None:
     file = tmp_path / "options.yaml"
@@ -147,9 +152,7 @@ def test_widths_may_stand_in_a_file_as_list_or_table(text: str, parse: Parse, tm
     in_file = parse("apply-masks", "run", "--config", str(file))
     on_the_line = parse("apply-masks", "run", "--round-to", "16", "--round-to", "head=32")
     assert isinstance(in_file, ApplyMasksConfig) and isinstance(on_the_line, ApplyMasksConfig)
-    assert (
-        in_file.multiples == on_the_line.multiples == {"head": 32, "ffn_int": 16, "ffn_out": 16, "ffn_in": 16}
-    )
+    assert in_file.multiples == on_the_line.multiples == {**dict.fromkeys(WIDTHS, 16), "head": 32}
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,17 @@ def test_cut_equals_gated_in_float64_where_layers_go(
     assert largest_difference(source, masks, "float64") < 1e-10
 
 
+@pytest.mark.parametrize(("model_type", "head"), tiny.STREAMS)
+@given(others=st.sampled_from(((), ("head", "ffn_int", "layer"))), seed=SEEDS)
+@settings(max_examples=2)
+def test_cut_equals_gated_in_float64_where_hidden_dimensions_go(
+    model_type: str, head: str, tiny_checkpoint: Callable[..., Path], others: tuple[str, ...], seed: int
+) -> None:
+    source = tiny_checkpoint(model_type, head, "float64")
+    masks = tiny.random_masks(tiny.sizes(source), (*others, "hidden"), seed, real=True, empty=True)
+    assert largest_difference(source, masks, "float64") < 1e-10
+
+
 @pytest.mark.parametrize("group", EVERY_GROUP)
 def test_each_group_changes_the_outputs(group: str, bert: Path, tmp_path: Path) -> None:
     masks = tiny.random_masks(tiny.sizes(bert), (group,), seed=0)
