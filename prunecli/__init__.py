@@ -34,10 +34,12 @@ if TYPE_CHECKING:
         PruningEncoderForTokenClassification,
         register_auto_models,
     )
+    from prunecli.operations.predict import Predictor
 
 __version__ = "0.1.0"
 __all__ = [
     "AutoModelForMaskedSeqModeling",
+    "Predictor",
     "PruningEncoder",
     "PruningEncoderConfig",
     "PruningEncoderForSequenceClassification",
@@ -57,6 +59,7 @@ __all__ = [
 CLASSES = {
     "prunecli.models.masked_seq": ("AutoModelForMaskedSeqModeling",),
     "prunecli.inference.pruning_encoder": ("PruningEncoder",),
+    "prunecli.operations.predict": ("Predictor",),
     "prunecli.models.pruning_encoder": (
         "PruningEncoderConfig",
         "PruningEncoderForSequenceClassification",

@@ -3,7 +3,7 @@
 Every function raises `prunecli.errors.PruneError` where the command would exit with 2.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from prunecli.operations.compare import CompareResult
     from prunecli.operations.convert import ConvertResult
     from prunecli.operations.evaluate import EvaluateResult
+    from prunecli.operations.predict import Predictions
     from prunecli.operations.self_test import SelfTestResult
     from prunecli.operations.verify_automodel import VerifyResult
     from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult
@@ -75,10 +76,8 @@ def verify_automodel(checkpoint: Folder, **options: Any) -> "VerifyResult":
     return operation.run(VerifyConfig.of({"checkpoint": str(checkpoint), **options}))
 
 
-def predict(
-    checkpoint: Folder, records: Iterable[Mapping[str, Any]], **options: Any
-) -> Iterator[dict[str, Any]]:
-    """Yield each record with `label` and `score`, in order; `options` are the fields of `PredictConfig`."""
+def predict(checkpoint: Folder, records: Iterable[Mapping[str, Any]], **options: Any) -> "Predictions":
+    """Yield each record with what is predicted of it, in order; `options` are the fields of `PredictConfig`."""
     from prunecli.operations import predict as operation
 
     return operation.run(PredictConfig.of({"checkpoint": str(checkpoint), **options}), records)

@@ -92,6 +92,23 @@ def publish(staging: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def write_file(target: Path, text: str) -> None:
+    """Write a small file that is there whole or not at all.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    partial = partial_path(target)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        _flush(partial)
+        partial.replace(target)
+    except OSError as error:
+        raise InputError(
+            f"{target} could not be written: {error.strerror or error}", "name another --out"
+        ) from error
+
+
 def _flush(path: Path) -> None:
     if os.name == "nt" and path.is_dir():  # Windows cannot open folders
         return

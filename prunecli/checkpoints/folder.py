@@ -77,13 +77,8 @@ def read_checkpoint(path: Path, allow_pickle: bool = False) -> Checkpoint:
     Raises:
         InputError: A file is missing, broken, or leads out of the folder.
     """
-    if not path.is_dir():
-        raise InputError(f"{path} is not a folder", "name the folder of a saved checkpoint")
-    config = {
-        key: value
-        for key, value in strict_json.read_object(inside(path, "config.json")).items()
-        if key not in DANGEROUS_KEYS
-    }
+    checkpoint = read_config(path)
+    config = checkpoint.config
     tensors: dict[str, TensorEntry] = {}
     for file in _weight_files(path, allow_pickle):
         header = _by_module(read_tensors(file), config.get("model_type"))
@@ -91,7 +86,29 @@ def read_checkpoint(path: Path, allow_pickle: bool = False) -> Checkpoint:
         if twice:
             raise InputError(f"{file}: tensor {min(twice)} also stands in another shard")
         tensors |= header
-    return Checkpoint(path, config, tensors)
+    return replace(checkpoint, tensors=tensors)
+
+
+def read_config(path: Path) -> Checkpoint:
+    """Read a folder's config alone, for a folder without weights.
+
+    Raises:
+        InputError: There is none, or it is broken.
+    """
+    if not path.is_dir():
+        raise InputError(f"{path} is not a folder", "name the folder of a saved checkpoint")
+    if not (path / "config.json").is_file():
+        raise InputError(f"{path / 'config.json'} does not exist", _checkpoints_in(path))
+    said = strict_json.read_object(inside(path, "config.json"))
+    return Checkpoint(path, {key: value for key, value in said.items() if key not in DANGEROUS_KEYS}, {})
+
+
+def _checkpoints_in(path: Path) -> str:
+    """Say what to name instead of a folder that only holds folders of checkpoints or runs."""
+    inner = sorted(file.parent for name in ("config.json", "run.json") for file in path.glob(f"*/{name}"))
+    if not inner:
+        return "name the folder of a saved checkpoint"
+    return f"name one of the folders in it: {', '.join(map(str, dict.fromkeys(inner)))}"
 
 
 def read_tensors(file: Path) -> dict[str, TensorEntry]:

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -20,6 +21,7 @@ from rich.table import Table
 from prunecli.fields import plain
 
 SCHEMA_VERSION = 1
+SECONDS_BETWEEN = 5.0  # lines of progress, where there is no bar
 NUMERIC = re.compile(r"[-\d.,]*( ?[%s])?")
 
 
@@ -36,6 +38,7 @@ class Output:
         quiet = quiet or not self.first
         self.as_json, self.quiet = as_json, quiet
         self.talk = Console(stderr=True)
+        self.said = -SECONDS_BETWEEN  # when progress was last said
         level = logging.ERROR if quiet else logging.INFO
         handler = _TalkHandler(self.talk)
         logger = logging.getLogger("prunecli")
@@ -91,7 +94,8 @@ class Output:
             yield lambda label, done, total: bar.update(task, description=label, completed=done, total=total)
 
     def _say_progress(self, label: str, done: int, total: int) -> None:
-        if not self.quiet and (done == total or done % max(total // 10, 1) == 0):
+        if not self.quiet and time.monotonic() - self.said >= SECONDS_BETWEEN:
+            self.said = time.monotonic()
             self.line(f"{label} ({done}/{total})")
 
 

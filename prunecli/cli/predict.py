@@ -2,7 +2,7 @@
 
 import os
 import sys
-import time
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,30 +14,55 @@ from prunecli.errors import ExitCode, InputError
 
 def _run(config: PredictConfig, out: Output) -> ExitCode:
     os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when transformers is imported
-    if config.source == "-" and sys.stdin is not None and sys.stdin.isatty():
+    reads_stdin = config.source == "-" and config.query is None and config.calibrate is None
+    if reads_stdin and sys.stdin is not None and sys.stdin.isatty():
         out.line("Reading standard input; end it with Ctrl-D ...")
     from prunecli.operations import predict
 
+    if config.calibrate is not None:
+        return _calibrate(config, out)
     predictions = predict.run(config)
-    started = time.perf_counter()
-    count = _print(predictions) if config.out is None else sum(1 for _ in predictions)
-    rate = count / (time.perf_counter() - started)
-    where = f" in {config.out}" if config.out else ""
-    out.line(f"{count:,} record{'' if count == 1 else 's'}{where}, {rate:,.0f} a second")
+    if config.out is None:
+        _print(predictions)
+    else:
+        deque(predictions, maxlen=0)
+    result = predictions.result()
+    if config.out is not None:
+        out.result(result, quiet=str(config.out), verb=config.verb)
+    out.line(_summary(result))
+    return ExitCode.VERDICT_NO if result.errors else ExitCode.DONE
+
+
+def _calibrate(config: PredictConfig, out: Output) -> ExitCode:
+    from prunecli.operations import calibrate
+
+    result = calibrate.run(config)
+    shares = [f"{100 * value:.1f} %" for value in (result.f2, result.precision, result.recall, result.kept)]
+    out.table(["threshold", "F2", "precision", "recall", "kept"], [[f"{result.threshold:.4f}", *shares]])
+    out.line(f"{result.sentences:,} sentences of {result.records:,} records, {result.relevant:,} relevant")
+    out.result(result, quiet=f"{result.threshold:g}", verb=config.verb)
     return ExitCode.DONE
 
 
-def _print(records: Iterable[dict[str, Any]]) -> int:
-    """Write records to standard output and count them; a reader that has enough (`| head`) ends it early."""
-    from prunecli.inference.jsonl import line_of
+def _summary(result: Any) -> str:
+    where = f" in {result.out}" if result.out else ""
+    errors = f", {result.errors:,} with an error" if result.errors else ""
+    padding = 100 * (1 - result.tokens / result.padded_tokens) if result.padded_tokens else 0
+    return (
+        f"{result.records:,} record{'' if result.records == 1 else 's'}{where}{errors}, "
+        f"{result.records_per_second:,.0f} a second; {result.tokens:,} tokens in {result.batches:,} batches, "
+        f"{padding:.1f} % padding ({result.kind}, {result.dtype} on {result.device})"
+    )
 
-    count = 0
+
+def _print(records: Iterable[dict[str, Any]]) -> None:
+    """Write records to standard output; a reader that has enough (`| head`) ends it early."""
+    from prunecli.inference.formats.jsonl import line_of
+
     for record in records:
         if not _write(line_of(record)):
             break
-        count += 1
     _write(b"", flush=True)
-    return count
 
 
 def _write(line: bytes, flush: bool = False) -> bool:
@@ -59,10 +84,13 @@ def _write(line: bytes, flush: bool = False) -> bool:
 VERB = Verb(
     PredictConfig,
     _run,
-    "Use a checkpoint: records in, the same records with label and score out, as JSONL in input order.",
+    "Use a checkpoint: records in, the same records with labels, scores or spans out, in the order of the input.",
     (
         "prunecli predict pruned-qqp pairs.jsonl",
         "prunecli predict pruned-demo reviews.csv --fields body --out scored.jsonl",
         "echo 'a lovely film' | prunecli predict pruned-demo",
+        "prunecli predict pruning-encoder --query 'Who wrote it?' --document 'Ada wrote it. It rained.'",
+        "prunecli predict pruning-encoder passages.jsonl --threshold 0.3 --budget-tokens 500 --out kept.jsonl",
+        "prunecli predict reranker run.trec --kind reranking --topics topics.tsv --collection docs.jsonl",
     ),
 )

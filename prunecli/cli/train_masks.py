@@ -1,6 +1,7 @@
 """`prunecli train-masks`."""
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from prunecli.cli.compare import show
 from prunecli.cli.options import Verb
@@ -8,6 +9,9 @@ from prunecli.cli.output import Output
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import ExitCode
 from prunecli.fields import plain
+
+if TYPE_CHECKING:
+    from prunecli.training.outcome import TrainMasksResult
 
 
 def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
@@ -23,6 +27,17 @@ def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
         return _sweep(config, out)
     with out.progress() as progress:
         result = train_masks.run(config, progress)
+    out.table(["", "dense", "masked", "kept"], _rows(result))
+    out.result(result, quiet=str(result.out), verb=config.verb)
+    out.line(f"Next: prunecli apply-masks {result.out} --out {result.out.name}-pruned")
+    if config.strict and result.target is not None and result.target.missed:
+        out.line(f"The cut model is over 5 % slower than --target-speedup {config.target_speedup:g} asked.")
+        return ExitCode.VERDICT_NO
+    return ExitCode.DONE
+
+
+def _rows(result: "TrainMasksResult") -> list[list[str]]:
+    """Return what was measured and counted, dense and masked."""
     metric = result.metric
     dense = "new head" if result.dense is None else f"{result.dense[metric]:.4f}"
     flops, parameters = result.flops, result.parameters
@@ -39,15 +54,21 @@ def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
     if result.target is not None:
         asked, reached = result.target.asked, result.target.reached
         rows.append([f"budget: {result.target.unit}", "", f"{asked:.1%} asked", f"{reached:.2%}"])
+        if result.target.measured is not None:
+            rows.append(
+                [
+                    "time of the cut model",
+                    "",
+                    f"{1 / result.target.measured:.2f} x as fast",
+                    f"{result.target.measured:.2%}",
+                ]
+            )
     for group, kept in result.kept.items():
         total = result.units[group]
         rows.append(
             [f"{group} by layer", str(total), " ".join(map(str, kept)), f"{result.density[group]:.1%}"]
         )
-    out.table(["", "dense", "masked", "kept"], rows)
-    out.result(result, quiet=str(result.out), verb=config.verb)
-    out.line(f"Next: prunecli apply-masks {result.out} --out {result.out.name}-pruned")
-    return ExitCode.DONE
+    return rows
 
 
 def _sweep(config: TrainMasksConfig, out: Output) -> ExitCode:

@@ -1,11 +1,15 @@
-"""`predict`: records in, labels out."""
+"""`predict`: records in, predictions out."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from prunecli.config.shared import Trust
+from prunecli.errors import InputError
 from prunecli.fields import OUTPUT, Opt, VerbConfig
+
+CONTEXT, OTHER_KINDS = "Context pruning", "Other kinds"
+TREC = (".trec", ".run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,21 +22,122 @@ class PredictConfig(VerbConfig):
     source: Annotated[
         str,
         Opt(
-            "JSONL, CSV, TSV, Parquet or text file; - reads standard input. Fields called label and score come out as "
-            "input_label and input_score.",
+            "JSONL, CSV, TSV, Parquet, text or TREC run file; - reads standard input. Fields whose names the "
+            "prediction takes come out as input_NAME.",
             positional=True,
         ),
     ] = "-"
+    query: Annotated[str | None, Opt("One query (question, text) instead of a file.")] = None
+    document: Annotated[tuple[str, ...], Opt("Document for --query; repeat it for several.")] = ()
     fields: Annotated[
-        str | None, Opt("Fields with the text, as A or A,B, where they have no known name.")
+        str | None, Opt("Fields with the input, as A or A,B, where they have no known name.")
     ] = None
-    batch_size: Annotated[int, Opt("Records a batch.", minimum=1)] = 32
+    kind: Annotated[
+        str | None,
+        Opt(
+            "classification, reranking, context-pruning, token-classification, question-answering, masked-seq or "
+            "embeddings. Default: what the config says."
+        ),
+    ] = None
+    topics: Annotated[
+        Path | None, Opt("Texts of the queries of a TREC run: a file with the fields id and text.")
+    ] = None
+    collection: Annotated[
+        Path | None, Opt("Texts of the documents of a TREC run: a file with the fields id and text.")
+    ] = None
     max_length: Annotated[
-        int | None, Opt("Tokens a record is cut to. Default: what the model takes.", minimum=8)
+        int | None, Opt("Tokens a record or a window is cut to. Default: what the model takes.", minimum=8)
+    ] = None
+    overlap: Annotated[
+        float, Opt("Share of a window that the next one repeats, for texts that do not fit.", maximum=0.9)
+    ] = 0.25
+    batch_tokens: Annotated[
+        int | None, Opt("Tokens a batch, with padding. Default: 1024 on a CPU, else 16384.", minimum=1)
     ] = None
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Where to compute.")] = "auto"
-    out: Annotated[
-        Path | None, Opt("JSONL file to write instead of standard output.", OUTPUT, short="-o")
+    dtype: Annotated[
+        Literal["auto", "float32", "float16", "bfloat16"],
+        Opt("Type of the numbers. auto: float32 on a CPU, else what the weights were saved in."),
+    ] = "auto"
+    backend: Annotated[
+        Literal["auto", "torch", "onnx"],
+        Opt("What computes. onnx runs the folder's model.onnx; auto does so where there are no weights."),
+    ] = "auto"
+    threshold: Annotated[
+        tuple[str, ...],
+        Opt(
+            "Probability over which a sentence is kept, or a file of --calibrate; repeat it for several. Default: the "
+            "checkpoint's own, else 0.5.",
+            CONTEXT,
+            metavar="P|FILE",
+        ),
+    ] = ()
+    top_sentences: Annotated[
+        int | None, Opt("Keep at most the N best sentences of a record.", CONTEXT, minimum=1)
     ] = None
+    budget_tokens: Annotated[
+        int | None, Opt("Keep the best sentences of a record within N tokens.", CONTEXT, minimum=1)
+    ] = None
+    min_sentences: Annotated[
+        int,
+        Opt("Keep at least the N best sentences of a record, whatever the threshold.", CONTEXT, minimum=0),
+    ] = 0
+    split: Annotated[
+        Literal["sentences", "lines", "presplit"],
+        Opt("What is kept as a whole: sentences, lines, or the strings of a list.", CONTEXT),
+    ] = "sentences"
+    language: Annotated[str, Opt("Language whose rules find the sentences, as en or ja.", CONTEXT)] = "en"
+    calibrate: Annotated[
+        Path | None,
+        Opt(
+            "Choose the threshold with the best F2 on a file whose records also say which sentences are relevant; "
+            "--out is then the file that --threshold takes.",
+            CONTEXT,
+        ),
+    ] = None
+    compat: Annotated[
+        Literal["open-provence", "provence"] | None,
+        Opt("Judge sentences as these packages do, with their mistakes.", CONTEXT),
+    ] = None
+    pooling: Annotated[
+        Literal["auto", "mean", "cls"],
+        Opt("What makes one embedding of many. auto: what the folder says, else mean.", OTHER_KINDS),
+    ] = "auto"
+    mask_token: Annotated[
+        str | None,
+        Opt("What marks a position to classify. Default: the tokenizer's mask token.", OTHER_KINDS),
+    ] = None
+    no_answer: Annotated[bool, Opt("Let a question have no answer, as in SQuAD v2.", OTHER_KINDS)] = False
+    out: Annotated[
+        Path | None, Opt("JSONL or Parquet file to write instead of standard output.", OUTPUT, short="-o")
+    ] = None
+    resume: Annotated[bool, Opt("Go on where an interrupted run with the same --out stopped.", OUTPUT)] = (
+        False
+    )
+    fail_fast: Annotated[
+        bool, Opt("Stop at the first record that cannot be used, instead of writing its error.", OUTPUT)
+    ] = False
     overwrite: Annotated[bool, Opt("Replace the output file if it exists.", OUTPUT)] = False
     trust_remote_code: Trust = False
+
+    def __post_init__(self) -> None:
+        """Check the fields, and that those that need each other are there together.
+
+        Raises:
+            InputError: It names the option and what it needs.
+        """
+        VerbConfig.__post_init__(self)  # super() does not know the class that slots=True makes
+        if self.calibrate is not None and self.threshold:
+            raise InputError("--calibrate chooses the threshold, and --threshold says it", "leave one out")
+        if self.resume and self.out is None:
+            raise InputError("--resume goes on with a file, but none is named", "add --out FILE")
+        if self.top_sentences is not None and self.top_sentences < self.min_sentences:
+            raise InputError("--min-sentences is more than --top-sentences", "lower one of them")
+        if self.document and self.query is None:
+            raise InputError("--document is for a --query, but there is none", "add --query TEXT")
+        is_run = self.source.lower().endswith(TREC)
+        if is_run != (self.topics is not None) or is_run != (self.collection is not None):
+            raise InputError(
+                "a TREC run names queries and documents by their ids; their texts stand elsewhere",
+                "give RUN.trec, --topics FILE and --collection FILE together",
+            )

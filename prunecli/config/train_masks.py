@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
+from prunecli.config import contradictions
 from prunecli.config.shared import (
     EVERY_GROUP,
     GROUPS,
@@ -105,13 +106,29 @@ class TrainMasksConfig(VerbConfig):
             "Shares of the encoder's FLOPs to keep, as A,B: a run folder for each, from one descent.", BUDGET
         ),
     ] = None
+    max_drop: Annotated[
+        float | None,
+        Opt(
+            "Keep the smallest tenth of the encoder's FLOPs that costs no more than this of the headline metric.",
+            BUDGET,
+            minimum=0,
+            maximum=1,
+        ),
+    ] = None
+    strict: Annotated[
+        bool,
+        Opt(
+            "Exit with 1 if the cut model, timed, is over 5 % slower than asked; counted budgets always hold.",
+            BUDGET,
+        ),
+    ] = False
     round_to: Annotated[
         int, Opt("Keep each layer's width a multiple of N, or nothing of it.", BUDGET, minimum=1)
     ] = 1
     calibration_rows: Annotated[
         int | None,
         Opt(
-            "Training rows that units are scored with. Default: 512; 2048 for targets up to 0.3.",
+            "Training rows that units are scored with. Default: 512; 2048 for targets up to 0.3 and --max-drop.",
             BUDGET,
             minimum=8,
         ),
@@ -197,11 +214,7 @@ class TrainMasksConfig(VerbConfig):
             InputError: It names the options.
         """
         VerbConfig.__post_init__(self)  # super() does not know the class that slots=True makes
-        _check_epochs(self)
-        _check_target(self)
-        _check_sweep(self)
-        if self.distill == "never" and self.teacher is not None:
-            raise InputError("--teacher and --distill never exclude each other", "drop one of them")
+        contradictions.check(self)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -213,12 +226,16 @@ class TrainMasksConfig(VerbConfig):
     @property
     def under_target(self) -> bool:
         """Say whether a budget was asked for."""
-        return any((self.target_flops, self.target_params, self.target_speedup, self.sweep))
+        return (
+            any((self.target_flops, self.target_params, self.target_speedup, self.sweep))
+            or self.max_drop is not None
+        )
 
     @property
     def method_name(self) -> str:
         """Return the method, or the usual one."""
-        usual = "one-shot" if self.sweep else "hard-concrete" if self.under_target else "gumbel-sigmoid"
+        without = self.sweep or self.max_drop is not None
+        usual = "one-shot" if without else "hard-concrete" if self.under_target else "gumbel-sigmoid"
         return self.method or usual
 
     @property
@@ -245,56 +262,11 @@ class TrainMasksConfig(VerbConfig):
     def scored_rows(self) -> int:
         """Return how many rows units are scored with: small models need to be fitted with care."""
         asked = (self.target_flops, self.target_params, self.target_speedup and 1 / self.target_speedup)
-        target = min(1.0, *(share for share in asked if share), *(self.shares if self.sweep else ()))
-        return self.calibration_rows or (2048 if target <= 0.3 else 512)
+        target = min([1.0, *(share for share in asked if share), *(self.shares if self.sweep else ())])
+        return self.calibration_rows or (2048 if target <= 0.3 or self.max_drop is not None else 512)
 
     @property
     def out_folder(self) -> Path:
         """Return the run folder."""
         several = "-sweep" if self.sweep else ""
         return self.out or Path("runs") / f"{Path(self.model).name}-{Path(self.task).stem}{several}"
-
-
-def _check_epochs(config: TrainMasksConfig) -> None:
-    if config.freeze and config.frozen_epochs:
-        raise InputError(
-            "--frozen-epochs trains the weights under fixed masks, but --freeze trains none",
-            "drop one of them",
-        )
-    if config.frozen_epochs >= config.num_epochs:
-        raise InputError(
-            f"--frozen-epochs {config.frozen_epochs} leaves none of --num-epochs {config.num_epochs} to learn masks in",
-            "raise --num-epochs",
-        )
-    if config.under_target and config.frozen_epochs:
-        raise InputError(
-            "--frozen-epochs and a target exclude each other",
-            "--recovery-epochs trains the model already cut, which costs less",
-        )
-
-
-def _check_target(config: TrainMasksConfig) -> None:
-    targets = ("target_flops", "target_params", "target_speedup", "sweep")
-    given = [f"--{name.replace('_', '-')}" for name in targets if getattr(config, name) is not None]
-    if len(given) > 1:
-        raise InputError(f"{' and '.join(given)} exclude each other", "keep one of them")
-    unpriced = [group for group in config.groups if group not in PRICED_GROUPS]
-    if given and unpriced and config.groups != ("layer",):
-        raise InputError(
-            f"--learn-masks {unpriced[0]} cannot be learned under a target: what it costs depends on the others",
-            f"learn {' and '.join(PRICED_GROUPS)}, or layer alone, or drop the target",
-        )
-    _ = config.speedup_shape  # raises for what is no shape
-
-
-def _check_sweep(config: TrainMasksConfig) -> None:
-    if config.sweep is None:
-        return
-    _ = config.shares  # raises for what is no share
-    if config.recovery_epochs:
-        raise InputError(
-            "--sweep is for methods without training, and without --recovery-epochs",
-            "train each target of its own with --target-flops",
-        )
-    if config.resume:
-        raise InputError("--sweep cannot --resume: it takes a minute", "start over with --overwrite")

@@ -1,50 +1,123 @@
-"""Batches of like length, and outputs in the order of the input.
+"""Batches of like length within a budget of tokens, longest first, halved where memory runs out.
 
-Rows are sorted by token count within a window of the input, so that memory does not grow with the file and
-little is spent on padding.
+Shape suffixes: R rows, T tokens.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from prunecli.inference.kinds.base import Outputs, Rows
-from prunecli.inference.text_fields import Item
+from prunecli.inference.kinds.base import Outputs, Row
 
-LOOK_AHEAD = 64  # batches a window: rows in it differ in length by a token or two
+log = logging.getLogger(__name__)
 
-
-def windows(items: Iterable[Item], batch_size: int) -> Iterator[list[Item]]:
-    """Cut a stream into lists that are long enough to sort."""
-    stream = iter(items)
-    while window := list(islice(stream, LOOK_AHEAD * batch_size)):
-        yield window
+Model = Callable[..., Mapping[str, Tensor]]
+Needed = Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], dict[str, Tensor]]
 
 
-@torch.inference_mode()
-def forward(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Rows, batch_size: int
-) -> list[Outputs]:
-    """Run the model over rows, longest first, so that what does not fit into memory fails at once.
+@dataclass(slots=True)
+class Tally:
+    """What went through the model.
 
-    Returns:
-        What the model says of each row, on the CPU, in the order of `rows`.
+    Attributes:
+        real: Tokens of texts.
+        padded: Tokens with padding.
+        batches: Forward passes.
+        halved: How often a batch was halved for want of memory.
     """
-    collate = DataCollatorWithPadding(tokenizer)
-    lengths = [len(ids) for ids in rows.inputs["input_ids"]]
-    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    outputs: dict[int, Outputs] = {}
-    for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
-        padded = collate([{name: values[row] for name, values in rows.inputs.items()} for row in batch])
-        found = model(**{name: ids.to(model.device) for name, ids in padded.items()})
-        outputs |= dict(zip(batch, _by_row(found), strict=True))
-    return [outputs[row] for row in range(len(order))]
+
+    real: int = 0
+    padded: int = 0
+    batches: int = 0
+    halved: int = 0
 
 
-def _by_row(found: dict[str, Tensor]) -> list[Outputs]:
-    moved = {name: values.float().cpu() for name, values in found.items()}
-    return [dict(zip(moved, row, strict=True)) for row in zip(*moved.values(), strict=True)]
+class Batcher:
+    """Runs a model over rows of any length.
+
+    Args:
+        model: It takes tensors by name, and returns them by name.
+        device: Where it computes.
+        needed: What of its outputs is needed, [rows, ...]: (outputs, batch) -> tensors by name.
+        tokenizer: Its padding.
+        budget: Tokens a batch, with padding; it shrinks where memory runs out.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        device: torch.device,
+        needed: Needed,
+        tokenizer: PreTrainedTokenizerBase,
+        budget: int,
+    ) -> None:
+        self.model, self.device, self.needed, self.budget = model, device, needed, budget
+        self.padding = {
+            "input_ids": tokenizer.pad_token_id or 0,
+            "token_type_ids": tokenizer.pad_token_type_id,
+        }
+        self.tally = Tally()
+
+    def forward(self, rows: Sequence[Row]) -> list[Outputs | None]:
+        """Return what the model says of each row, in the order of `rows`; None where a row does not fit.
+
+        Longest first: what does not fit into memory fails at once.
+        """
+        order = sorted(range(len(rows)), key=lambda row: rows[row].tokens, reverse=True)
+        found: list[Outputs | None] = [None] * len(rows)
+        start = 0
+        while start < len(order):
+            batch = order[start : start + max(self.budget // max(rows[order[start]].tokens, 1), 1)]
+            outputs = self._try([rows[row] for row in batch])
+            if outputs is None and len(batch) > 1:
+                self.budget = max(self.budget // 2, 1)
+                self.tally.halved += 1
+                log.warning("Out of memory: going on with %d tokens a batch", self.budget)
+                continue
+            for row, output in zip(batch, outputs or (), strict=False):
+                found[row] = output
+            start += len(batch)
+        return found
+
+    def _try(self, rows: Sequence[Row]) -> list[Outputs] | None:
+        """Run one batch; None where memory runs out."""
+        try:
+            return list(self._run(rows))
+        except (torch.OutOfMemoryError, MemoryError):
+            pass
+        except RuntimeError as error:
+            if "not enough memory" not in str(error):  # what the CPU's allocator says
+                raise
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+    @torch.inference_mode()
+    def _run(self, rows: Sequence[Row]) -> Iterator[Outputs]:
+        batch = {
+            name: torch.from_numpy(padded([row.inputs[name] for row in rows], self.padding.get(name, 0))).to(
+                self.device
+            )
+            for name in rows[0].inputs
+        }
+        outputs = self.needed(self.model(**batch), batch)
+        self.tally.batches += 1
+        self.tally.real += sum(row.tokens for row in rows)
+        self.tally.padded += batch["input_ids"].numel()
+        moved = {name: values.cpu() for name, values in outputs.items()}
+        for values in zip(*moved.values(), strict=True):
+            yield dict(zip(moved, values, strict=True))
+
+
+def padded(rows: Sequence[Sequence[int]], padding: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return rows as an array [R, T], filled up on the right."""
+    ids_RT = np.full((len(rows), max(map(len, rows))), padding, dtype=np.int64)
+    for number, row in enumerate(rows):
+        ids_RT[number, : len(row)] = row
+    return ids_RT

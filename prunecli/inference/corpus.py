@@ -12,7 +12,7 @@ from prunecli.checkpoints.folder import Checkpoint
 from prunecli.checkpoints.tokenizer_vocabulary import kept_ids, renumbered
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
-from prunecli.inference.records import read_records
+from prunecli.inference.formats import read_records
 from prunecli.inference.text_fields import parse_fields, with_texts
 from prunecli.models.loading import load_tokenizer
 from prunecli.shrink.vocabulary import Numbering, Vocabulary, new_ids, numbering_of, rows_that_stay
@@ -57,8 +57,8 @@ def vocabulary_for(
 def texts_of(corpus: Sequence[Path], fields: str | None) -> Iterator[str]:
     """Yield every text of a corpus; the halves of a pair one after the other."""
     for path in corpus:
-        for item in with_texts(read_records(str(path)), parse_fields(fields)):
-            yield from item.texts
+        for texts in with_texts(read_records(str(path)), parse_fields(fields)):
+            yield from texts
 
 
 def used_ids(tokenizer: Tokenizer, texts: Iterable[str]) -> set[int]:

@@ -1,13 +1,10 @@
 """A PruningEncoder on texts: how well a document answers a query, and what of it to keep.
 
-Query and document are tokenised as the pair that the model was trained on. A document that does not fit is read in
-several windows, each with the query (cut to half a window); its score is the best of theirs, and every token belongs
-to one window. Which tokens are the document's is what the tokenizer says (`sequence_ids`), not where separators stand.
-
-Shape suffixes: T tokens, K prune and keep.
+The Python side of what `predict` does with such a folder, token by token. A document that does not fit is read in
+overlapping windows, each with the query; its score is the best of theirs, and every token is judged once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -18,15 +15,24 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.errors import InputError
-from prunecli.inference.batching import forward
-from prunecli.inference.kinds.base import Rows
+from prunecli.inference.batching import Batcher
+from prunecli.inference.document_reader import (
+    DocumentEncoder,
+    best_scores,
+    keep_and_rank,
+    token_probabilities,
+)
+from prunecli.inference.documents import Document, Question
+from prunecli.inference.kinds.base import Outputs, Row
 from prunecli.inference.runnable import find_device, longest_row
+from prunecli.inference.sentences import Span
+from prunecli.inference.thresholds import USUAL
 from prunecli.models.loading import load_model, load_tokenizer
-from prunecli.models.modeling_pruning_encoder import KEEP, RERANKING
+from prunecli.models.modeling_pruning_encoder import RERANKING
 
 Pair = tuple[str, str]  # query, document
-Span = tuple[int, int]  # first character, and one past the last
-THRESHOLD = 0.5  # where neither the caller nor the checkpoint says one
+OVERLAP = 0.25  # share of a window that the next one repeats
+BATCH_TOKENS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +137,9 @@ class PruningEncoder:
     def threshold(self) -> float:
         """Return the probability over which a token is kept unless the caller says another."""
         stated = self.model.config.pruning_config["default_threshold"]
-        return THRESHOLD if stated is None else float(stated)
+        return USUAL if stated is None else float(stated)
 
-    def predict(self, pairs: Sequence[Pair], batch_size: int = 32) -> list[float]:
+    def predict(self, pairs: Sequence[Pair], batch_tokens: int = BATCH_TOKENS) -> list[float]:
         """Return the score of each pair.
 
         Raises:
@@ -143,22 +149,24 @@ class PruningEncoder:
             raise InputError(
                 "a PruningEncoder of mode pruning_only has no scores", "use predict_with_pruning"
             )
-        return [found.score or 0.0 for found in self.predict_with_pruning(pairs, batch_size)]
+        return [found.score or 0.0 for found in self.predict_with_pruning(pairs, batch_tokens)]
 
-    def predict_with_pruning(self, pairs: Sequence[Pair], batch_size: int = 32) -> list[Prediction]:
-        """Return the score of each pair and the tokens of its document."""
-        windows = [(number, *window) for number, pair in enumerate(pairs) for window in self._windows(*pair)]
-        scores: list[list[float]] = [[] for _ in pairs]
-        tokens: list[list[Token]] = [[] for _ in pairs]
-        outputs = self._outputs([inputs for _, inputs, _ in windows], batch_size)
-        for (number, _, places), (score, keep) in zip(windows, outputs, strict=True):
-            scores[number] += [] if score is None else [score]
-            document = pairs[number][1]
-            tokens[number] += [_token(document, start, stop, keep[place]) for place, start, stop in places]
-        return [
-            Prediction(max(of_pair, default=None), tuple(found))
-            for of_pair, found in zip(scores, tokens, strict=True)
-        ]
+    def predict_with_pruning(
+        self, pairs: Sequence[Pair], batch_tokens: int = BATCH_TOKENS
+    ) -> list[Prediction]:
+        """Return the score of each pair and the tokens of its document.
+
+        Raises:
+            InputError: A row does not fit into memory.
+        """
+        questions = [Question(query, (Document(text),), several=False) for query, text in pairs]
+        rows = DocumentEncoder(self.tokenizer, self.max_length, OVERLAP).rows(questions)
+        batcher = Batcher(self.model, self.model.device, keep_and_rank, self.tokenizer, batch_tokens)
+        outputs = batcher.forward([row for of_one in rows for row in of_one])
+        if None in outputs:
+            raise InputError("a window does not fit into memory", "give a lower max_length")
+        said = iter(output for output in outputs if output is not None)
+        return [_prediction(of_one, [next(said) for _ in of_one]) for of_one in rows]
 
     def predict_context(
         self,
@@ -166,7 +174,7 @@ class PruningEncoder:
         chunks: Sequence[Sequence[Span]],
         token_threshold: float | None = None,
         chunk_threshold: float = 0.5,
-        batch_size: int = 32,
+        batch_tokens: int = BATCH_TOKENS,
     ) -> list[list[Chunk]]:
         """Say which chunks of each document to keep.
 
@@ -175,10 +183,10 @@ class PruningEncoder:
             chunks: Characters of each document's chunks, such as sentences.
             token_threshold: Probability over which a token counts as kept.
             chunk_threshold: Share of a chunk's tokens that have to be kept.
-            batch_size: Windows a batch.
+            batch_tokens: Tokens a batch, with padding.
         """
         over = self.threshold if token_threshold is None else token_threshold
-        found = self.predict_with_pruning(pairs, batch_size)
+        found = self.predict_with_pruning(pairs, batch_tokens)
         return [
             [_chunk(prediction.tokens, span, over, chunk_threshold) for span in spans]
             for prediction, spans in zip(found, chunks, strict=True)
@@ -194,55 +202,22 @@ class PruningEncoder:
         texts: Sequence[str],
         threshold: float | None = None,
         return_tokens: bool = False,
-        batch_size: int = 32,
+        batch_tokens: int = BATCH_TOKENS,
     ) -> list[PrunedText]:
         """Prune each text for the query at its place."""
         over = self.threshold if threshold is None else threshold
-        found = self.predict_with_pruning(list(zip(queries, texts, strict=True)), batch_size)
+        found = self.predict_with_pruning(list(zip(queries, texts, strict=True)), batch_tokens)
         return [
             PrunedText(_kept(text, item.tokens, over), item.score, item.tokens if return_tokens else ())
             for text, item in zip(texts, found, strict=True)
         ]
 
-    def _windows(
-        self, query: str, document: str
-    ) -> Iterator[tuple[dict[str, list[int]], list[tuple[int, ...]]]]:
-        """Yield the inputs of each window, and place and characters of the document's tokens in it."""
-        encoded = self.tokenizer(
-            self._shortened(query), document, truncation="only_second", max_length=self.max_length,
-            return_overflowing_tokens=True, return_offsets_mapping=True,
-        )  # fmt: skip
-        names = self.tokenizer.model_input_names
-        for row in range(len(encoded["input_ids"])):
-            inputs = {name: encoded[name][row] for name in names if name in encoded}
-            offsets = encoded["offset_mapping"][row]
-            sides = encoded.sequence_ids(row)
-            yield inputs, [(place, *offsets[place]) for place, side in enumerate(sides) if side == 1]
 
-    def _shortened(self, query: str) -> str:
-        """Cut a query so that at least half of a window is left for the document."""
-        most = self.max_length // 2
-        offsets = self.tokenizer(query, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        places = offsets["offset_mapping"]
-        return query if len(places) <= most else query[: places[most - 1][1]]
-
-    def _outputs(
-        self, windows: Sequence[dict[str, list[int]]], batch_size: int
-    ) -> Iterator[tuple[float | None, list[float]]]:
-        """Yield the score of each window, and the probability that each of its tokens shall be kept."""
-        columns = {name: [window[name] for window in windows] for name in (windows[0] if windows else ())}
-        rows = Rows(columns or {"input_ids": []}, truncated=0)
-        ranks = self.model.config.mode == RERANKING
-        for output in forward(self.model, self.tokenizer, rows, batch_size):
-            pruning_TK = output["pruning_logits"] if ranks else output["logits"]
-            score = output["logits"][-1].item() if ranks else None
-            yield score, pruning_TK.softmax(-1)[:, KEEP].tolist()
-
-
-def _token(document: str, start: int, stop: int, keep: float) -> Token:
-    """Return a token without the white space that some tokenizers count to it."""
-    piece = document[start:stop]
-    return Token(start + len(piece) - len(piece.lstrip()), stop, keep)
+def _prediction(rows: Sequence[Row], outputs: Sequence[Outputs]) -> Prediction:
+    (scores,) = best_scores(1, rows, outputs)
+    ((text, keep),) = token_probabilities(1, rows, outputs)
+    tokens = (Token(*span, one) for span, one in zip(text.spans, keep.tolist(), strict=True))
+    return Prediction(scores.get("score_raw"), tuple(tokens))
 
 
 def _chunk(tokens: Sequence[Token], span: Span, token_threshold: float, chunk_threshold: float) -> Chunk:

@@ -9,13 +9,13 @@ import torch
 import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
+from prunecli.checkpoints.folder import Checkpoint, read_checkpoint, read_config
 from prunecli.checkpoints.run_folder import is_run
+from prunecli.config import PredictConfig
 from prunecli.errors import InputError, UnsupportedModelError
-from prunecli.inference import kinds
-from prunecli.inference.kinds.base import Kind
+from prunecli.inference.onnx_model import OnnxModel, is_graph
 from prunecli.models import pruned
-from prunecli.models.loading import load_model, load_tokenizer, longest_input
+from prunecli.models.loading import load_config, load_model, load_tokenizer, longest_input
 from prunecli.models.shipped import encoder_of, head_of, is_ours, shipped
 
 log = logging.getLogger(__name__)
@@ -28,43 +28,76 @@ class Runnable:
     """A checkpoint that is ready to run.
 
     Attributes:
-        model: In float32 and evaluation mode, on its device.
+        checkpoint: The folder.
+        model: A model in evaluation mode on its device, or a graph.
+        device: Where it computes.
         tokenizer: Its tokenizer.
-        kind: What its head computes.
         max_length: Tokens that a row is cut to.
     """
 
-    model: PreTrainedModel
+    checkpoint: Checkpoint
+    model: PreTrainedModel | OnnxModel
+    device: torch.device
     tokenizer: PreTrainedTokenizerBase
-    kind: Kind
     max_length: int
 
 
-def load_runnable(path: Path, max_length: int | None, device: str, trust_remote_code: bool) -> Runnable:
-    """Load a checkpoint or a pruned folder from the disk alone.
+def load_runnable(checkpoint: Checkpoint, options: PredictConfig) -> Runnable:
+    """Load a checkpoint, a pruned folder or a graph from the disk alone.
 
     Args:
-        path: The folder.
-        max_length: Tokens that a row shall be cut to; what the model takes where None.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        trust_remote_code: Whether Python that the folder carries and prunecli did not write may run.
+        checkpoint: The folder.
+        options: Device, type of the numbers, backend, length, trust.
 
     Raises:
         UnsupportedModelError: The family or the head is none that predict knows.
         InputError: The folder is no whole checkpoint, or carries code that is not trusted.
+    """
+    tokenizer = load_tokenizer(checkpoint)
+    is_onnx = options.backend == "onnx" or (options.backend == "auto" and is_graph(checkpoint.path))
+    target = torch.device("cpu") if is_onnx else find_device(options.device)
+    model: Any
+    if is_onnx:
+        if options.device not in ("auto", "cpu") or options.dtype not in ("auto", "float32"):
+            raise InputError("a graph runs in float32 on the CPU", "leave --device and --dtype out")
+        model = OnnxModel(checkpoint, load_config(checkpoint))
+    else:
+        model = load_with_head(checkpoint, _own_head(checkpoint), options.trust_remote_code)
+    length = longest_row(checkpoint, model, tokenizer, options.max_length)
+    if not is_onnx:
+        model.to(target, _dtype(checkpoint, target, options.dtype))
+    return Runnable(checkpoint, model, target, tokenizer, length)
+
+
+def read_runnable(path: Path) -> Checkpoint:
+    """Read a checkpoint folder that can be run as it is.
+
+    Raises:
+        InputError: It is a run folder, whose masks are not cut yet, or no checkpoint.
     """
     if is_run(path):
         raise InputError(
             f"{path} is a run folder of train-masks, which is not cut yet",
             f"run `prunecli apply-masks {path} --out pruned` first, then predict with that",
         )
-    target = find_device(device)
-    checkpoint = read_checkpoint(path)
-    kind = kinds.kind_of(checkpoint)
-    model = load_with_head(checkpoint, kind.head, trust_remote_code)
-    tokenizer = load_tokenizer(checkpoint)
-    length = longest_row(checkpoint, model, tokenizer, max_length)
-    return Runnable(model.to(target), tokenizer, kind, length)  # type: ignore[arg-type]
+    return read_config(path) if is_graph(path) else read_checkpoint(path)
+
+
+def _own_head(checkpoint: Checkpoint) -> str:
+    """Return the head that a checkpoint was saved with; by the name of its class where there is no table."""
+    if _has_table(checkpoint):
+        return head_of(checkpoint)
+    name = checkpoint.architecture or ""
+    return next((head for head in pruned.AUTO_CLASSES if head != "Model" and name.endswith(head)), "Model")
+
+
+def _dtype(checkpoint: Checkpoint, device: torch.device, asked: str) -> torch.dtype:
+    if asked != "auto":
+        found: torch.dtype = getattr(torch, asked)
+        return found
+    saved = {entry.dtype for entry in checkpoint.tensors.values()}
+    half = {"F16": torch.float16, "BF16": torch.bfloat16}.get(saved.pop() if len(saved) == 1 else "")
+    return half if half is not None and device.type != "cpu" else torch.float32
 
 
 def load_with_head(
@@ -87,6 +120,8 @@ def load_with_head(
     else:
         loaded = load_model(checkpoint, head, **changes)
         model, new = loaded.model, loaded.new
+    if head == "Model":  # its pooler is not used
+        new = tuple(name for name in new if "pooler" not in name)
     if new:
         raise InputError(
             f"{checkpoint.path}: tensor {new[0]} is missing, so the head would be random",

@@ -78,6 +78,37 @@ def table_for(
     return table
 
 
+def time_share(
+    checkpoint: Checkpoint,
+    masks: MaskSet,
+    shape: Shape,
+    device: torch.device,
+    count: int = 1,
+    rounds: int = 30,
+) -> float:
+    """Return what share of the dense model's time the cut model takes: the two in turn, with random weights.
+
+    Args:
+        checkpoint: The dense checkpoint.
+        masks: What stays.
+        shape: The batch.
+        device: Where to compute.
+        count: Threads that torch may use.
+        rounds: Measurements of each; the share is the median of their ratios.
+    """
+    setting = setting_of(checkpoint, shape, device, count)
+    encoder = pruned.encoder_of(checkpoint)
+    whole = new_model(pruned.stock_config(checkpoint.config), encoder, setting.head)
+    cut = copy.deepcopy(whole)
+    _resize(cut, encoder, masks)
+    for model in (whole, cut):
+        model.to(device)  # type: ignore[arg-type]
+    inputs = random_batch(whole, setting.head, shape.batch_size, shape.tokens)
+    with threads(count):
+        dense, less = take_turns([partial(whole, **inputs), partial(cut, **inputs)], rounds, device)
+    return median(small / whole for small, whole in zip(less, dense, strict=True))
+
+
 def measure(
     checkpoint: Checkpoint, shape: Shape, device: torch.device, count: int, rounds: int
 ) -> LatencyTable:
@@ -173,7 +204,11 @@ def _cut(model: PreTrainedModel, encoder: Encoder, kept: Mapping[str, int]) -> N
     masks = {group: np.zeros(mask_shape(encoder, group), dtype=np.float32) for group in PRICED_GROUPS}
     for group, width in kept.items():
         masks[group][:, :width] = 1.0
-    changes = resized(encoder, MaskSet(masks))
+    _resize(model, encoder, MaskSet(masks))
+
+
+def _resize(model: PreTrainedModel, encoder: Encoder, masks: MaskSet) -> None:
+    changes = resized(encoder, masks)
     resize(model.base_model, SimpleNamespace(**changes))  # type: ignore[no-untyped-call]
 
 

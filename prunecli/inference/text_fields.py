@@ -5,22 +5,13 @@ a known pair, they go before any single field.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from prunecli.errors import InputError
-from prunecli.inference.records import Record
+from prunecli.inference.formats.base import Reading
 from prunecli.tasks import tasks
 
 SHOWN = 10  # field names that a message lists
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A record and its texts: one, or two for a pair."""
-
-    record: Record
-    texts: tuple[str, ...]
 
 
 def known_fields() -> list[tuple[str, ...]]:
@@ -32,6 +23,11 @@ def known_fields() -> list[tuple[str, ...]]:
         *(task.columns for task in tasks().values()),
     ]
     return sorted(dict.fromkeys(names), key=len, reverse=True)
+
+
+def known_single_fields() -> list[tuple[str, ...]]:
+    """Return the known names of single texts."""
+    return [names for names in known_fields() if len(names) == 1]
 
 
 def parse_fields(asked: str | None) -> tuple[str, ...] | None:
@@ -50,58 +46,85 @@ def parse_fields(asked: str | None) -> tuple[str, ...] | None:
     return fields
 
 
-def with_texts(records: Iterable[Mapping[str, Any]], fields: tuple[str, ...] | None) -> Iterator[Item]:
-    """Yield each record with its texts.
+def with_texts(records: Iterable[Reading], fields: tuple[str, ...] | None) -> Iterator[tuple[str, ...]]:
+    """Yield the texts of each record.
 
     Args:
-        records: Any mappings.
+        records: What a file holds.
         fields: Fields with the texts; by known names where None.
 
     Raises:
-        InputError: A record is no mapping, or lacks a text; the message counts records from 1.
+        InputError: A record cannot be read or lacks a text; the message counts records from 1.
     """
     for number, record in enumerate(records, 1):
-        if not isinstance(record, Mapping):
-            raise InputError(
-                f"record {number} is a {type(record).__name__}, not a mapping of fields", 'pass {"text": ...}'
-            )
-        if fields is None:
-            fields = _known_in(record, number)
-        yield Item(dict(record), tuple(_text(record, field, number) for field in fields))
+        if isinstance(record, InputError):
+            raise record
+        fields = fields or named_in(record, known_fields(), number)
+        try:
+            yield tuple(text_in(record, field) for field in fields)
+        except InputError as error:
+            raise InputError(f"record {number}: {error.message}", error.fix) from None
 
 
-def _known_in(record: Mapping[str, Any], number: int) -> tuple[str, ...]:
-    for names in known_fields():
+def named_in(record: Mapping[str, Any], known: Iterable[tuple[str, ...]], number: int) -> tuple[str, ...]:
+    """Return the first of some known names that a record has fields of.
+
+    Raises:
+        InputError: It has none of them.
+    """
+    for names in known:
         if all(name in record for name in names):
             return names
     raise InputError(
-        f"record {number} has no field with a known name (it has {_names(record)})",
+        f"record {number} has no field with a known name (it has {names_of(record)})",
         "say which fields hold the text with --fields A or --fields A,B",
     )
 
 
-def _text(record: Mapping[str, Any], field: str, number: int) -> str:
+def value_in(record: Mapping[str, Any], field: str) -> Any:
+    """Return a field's value.
+
+    Raises:
+        InputError: The record has no such field.
+    """
     if field not in record:
         raise InputError(
-            f"record {number} has no field {field!r} (it has {_names(record)})",
+            f"no field {field!r} (it has {names_of(record)})",
             "every record needs the same text fields; --fields says which they are",
         )
-    text = record[field]
-    if not isinstance(text, str):
+    return record[field]
+
+
+def text_in(record: Mapping[str, Any], field: str) -> str:
+    """Return a field's text.
+
+    Raises:
+        InputError: The field is missing or holds no text that can be encoded.
+    """
+    return as_text(value_in(record, field), field)
+
+
+def as_text(value: Any, field: str) -> str:
+    """Return a value that has to be text.
+
+    Raises:
+        InputError: It is something else, or holds half a character.
+    """
+    if not isinstance(value, str):
         raise InputError(
-            f"record {number}: field {field!r} holds {type(text).__name__}, not text",
+            f"field {field!r} holds {type(value).__name__}, not text",
             "--fields says which fields hold the text",
         )
     try:
-        text.encode()
+        value.encode()
     except UnicodeEncodeError:
         raise InputError(
-            f"record {number}: field {field!r} holds half a character (a lone surrogate)",
-            "repair or remove it",
+            f"field {field!r} holds half a character (a lone surrogate)", "repair or remove it"
         ) from None
-    return text
+    return value
 
 
-def _names(record: Mapping[str, Any]) -> str:
+def names_of(record: Mapping[str, Any]) -> str:
+    """Return the names of a record's first fields, for messages."""
     names = [str(name) for name in record]
     return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "") if names else "none"

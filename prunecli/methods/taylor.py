@@ -8,32 +8,24 @@ are ranked among themselves: scores are scaled until a group is worth its parame
 import torch
 from torch import Tensor
 
-from prunecli.calibration.label_gradients import score_by_loss
+from prunecli.calibration.label_gradients import loss_by_gates
 from prunecli.masks import prices
 from prunecli.methods.base import Calibrated, ScoreMethod
 
 
 def score(model: Calibrated) -> dict[str, Tensor]:
     """Return the sum of absolute derivatives of the examples' losses by each gate [layers, units]."""
-    scores = score_by_loss(
-        model.model,
-        model.encoder,
-        model.batches,
-        model.labels,
-        model.kept,
-        lambda by_gate_BU: by_gate_BU.abs().sum(0),
-    )
+    sums = {group: torch.zeros_like(kept_LU) for group, kept_LU in model.kept.items()}
+    for place, by_gate_BU in loss_by_gates(model.model, model.encoder, model.batches, model.labels):
+        if place.group in sums:
+            sums[place.group][place.layer] += by_gate_BU.abs().sum(0).to(sums[place.group])
     each = prices.parameters(model.encoder)
-    return {
-        group: torch.where(
-            score_LU < 0,
-            -1.0,
-            score_LU
-            * torch.from_numpy(each.of_units(group)).to(score_LU)
-            / score_LU.clamp_min(0).mean().clamp_min(1e-30),
-        )
-        for group, score_LU in scores.items()
-    }
+    scores = {}
+    for group, sum_LU in sums.items():
+        price_L1 = torch.from_numpy(each.of_units(group)).to(sum_LU)
+        scaled_LU = sum_LU * price_L1 / sum_LU.mean().clamp_min(1e-30)
+        scores[group] = torch.where(model.kept[group].bool(), scaled_LU, -1.0)
+    return scores
 
 
 METHOD = ScoreMethod(

@@ -96,10 +96,7 @@ def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) 
     """
     encoder = shipped.encoder_of(checkpoint)
     head = head or shipped.head_of(checkpoint)
-    if shipped.is_around(checkpoint.config):
-        cls = class_around(checkpoint.config["model_type"], head)
-    else:
-        cls = model_class(encoder, head, pruned.is_pruned(checkpoint.config))
+    cls = _class_of(checkpoint, encoder, head)
     state = _without_head(checkpoint, encoder) if _has_other_head(checkpoint, encoder, head) else None
     model, missing = _from_pretrained(cls, checkpoint, changes, state)
     for name, tensor in model.state_dict().items():
@@ -116,6 +113,18 @@ def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) 
         )
     model.train(False)
     return Loaded(model, encoder, head, missing)
+
+
+def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
+    """Return the config that a checkpoint's model would have; its weights are not looked at."""
+    cls = _class_of(checkpoint, shipped.encoder_of(checkpoint), shipped.head_of(checkpoint))
+    return _config(cls, checkpoint.config)
+
+
+def _class_of(checkpoint: Checkpoint, encoder: Encoder, head: str) -> type[PreTrainedModel]:
+    if shipped.is_around(checkpoint.config):
+        return class_around(checkpoint.config["model_type"], head)
+    return model_class(encoder, head, pruned.is_pruned(checkpoint.config))
 
 
 def _has_other_head(checkpoint: Checkpoint, encoder: Encoder, head: str) -> bool:

@@ -14,7 +14,7 @@ from prunecli.checkpoints.source import find_model
 from prunecli.config import BenchmarkConfig
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
-from prunecli.inference.jsonl import check_file_target
+from prunecli.inference.output_file import check_file_target
 from prunecli.inference.peak_memory import peak_memory
 from prunecli.inference.random_batch import random_batch
 from prunecli.inference.runnable import find_device

@@ -1,65 +1,240 @@
 """`predict`: run a checkpoint over records."""
 
 import logging
+import time
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+from typing import Any, Self
 
 from prunecli.config import PredictConfig
-from prunecli.inference.batching import forward, windows
-from prunecli.inference.jsonl import check_file_target, written
-from prunecli.inference.records import Record, read_records
-from prunecli.inference.runnable import Runnable, load_runnable
-from prunecli.inference.text_fields import Item, parse_fields, with_texts
+from prunecli.errors import InputError
+from prunecli.inference import kinds
+from prunecli.inference.batching import Batcher
+from prunecli.inference.formats import read_records
+from prunecli.inference.formats.base import Reading, Record
+from prunecli.inference.formats.trec import read_run
+from prunecli.inference.kinds.base import Setting
+from prunecli.inference.output_file import check_file_target, done_before, written
+from prunecli.inference.runnable import load_runnable, read_runnable
+from prunecli.inference.stream import ERROR, predictions, renamed
+from prunecli.inference.text_fields import parse_fields
 
 log = logging.getLogger(__name__)
 
+BATCH_TOKENS = {"cpu": 1024}  # what fits into a core's caches; a GPU wants more
+BATCH_TOKENS_ELSEWHERE = 16384
+TOLD = {
+    "records_cut": "%d of %d records were longer than %d tokens and were cut",
+    "queries_cut": "The queries of %d of %d records took more than half of %d tokens and were cut",
+}
 
-def run(config: PredictConfig, records: Iterable[Mapping[str, Any]] | None = None) -> Iterator[Record]:
-    """Load the checkpoint and predict as records are asked for; memory does not grow with their number.
 
-    Each record keeps its fields and gets `label` and `score` (a regression gets `score` only). What the input
-    calls `label` or `score` is kept as `input_label` and `input_score`.
+@dataclass(frozen=True, slots=True)
+class PredictResult:
+    """What was done.
+
+    Attributes:
+        checkpoint: The folder.
+        kind: What it was used for.
+        out: The file that was written; None where records went to standard output.
+        records: Records that came out.
+        resumed: Records that an interrupted run had written before.
+        errors: Records with an error instead of a prediction.
+        records_cut: Records that were longer than the model takes, or than was asked for.
+        queries_cut: Queries that left no room for a document.
+        tokens: Tokens of texts that went through the model.
+        padded_tokens: The same with padding.
+        batches: Forward passes.
+        halved: How often a batch was halved for want of memory.
+        device: Where it was computed.
+        dtype: Type of the numbers.
+        seconds: Wall time, without loading.
+        records_per_second: Records by seconds.
+    """
+
+    checkpoint: Path
+    kind: str
+    out: Path | None
+    records: int
+    resumed: int
+    errors: int
+    records_cut: int
+    queries_cut: int
+    tokens: int
+    padded_tokens: int
+    batches: int
+    halved: int
+    device: str
+    dtype: str
+    seconds: float
+    records_per_second: float
+
+
+class Predictor:
+    """A checkpoint that is loaded once and used often.
 
     Args:
-        config: What to do; with `out`, predictions are also written there when the last one was taken.
-        records: The input, instead of the file that `config.source` names.
+        checkpoint: Its folder.
+        **options: Fields of `PredictConfig`.
 
-    Returns:
-        The records, in the order of the input.
+    Raises:
+        PruneError: The checkpoint cannot be used.
+    """
+
+    def __init__(self, checkpoint: str | PathLike[str], **options: Any) -> None:
+        self._load(PredictConfig.of({"checkpoint": str(checkpoint), **options}))
+
+    @classmethod
+    def of(cls, config: PredictConfig) -> Self:
+        """Load what a config names."""
+        made = cls.__new__(cls)
+        made._load(config)
+        return made
+
+    def _load(self, config: PredictConfig) -> None:
+        self.config = config
+        self.fields = parse_fields(config.fields)
+        checkpoint = read_runnable(config.checkpoint)
+        self.kind_name, kind = kinds.kind_of(checkpoint, config.kind)
+        self.runnable = load_runnable(checkpoint, config)
+        self.notes: Counter[str] = Counter()
+        loaded = self.runnable
+        setting = Setting(
+            checkpoint, loaded.model.config, loaded.tokenizer, loaded.max_length, config, self._note
+        )
+        self.kind = kind(setting)
+
+    def _note(self, what: str) -> None:
+        self.notes[what] += 1
+
+    def __call__(self, records: Iterable[Mapping[str, Any]]) -> "Predictions":
+        """Predict as records are asked for; memory does not grow with their number."""
+        return Predictions(self, (_as_record(record) for record in records))
+
+    def batcher(self) -> Batcher:
+        """Return what runs the model, with counts of its own."""
+        loaded = self.runnable
+        usual = BATCH_TOKENS.get(loaded.device.type, BATCH_TOKENS_ELSEWHERE)
+        return Batcher(
+            loaded.model,
+            loaded.device,
+            self.kind.outputs,
+            loaded.tokenizer,
+            self.config.batch_tokens or usual,
+        )
+
+
+class Predictions(Iterator[Record]):
+    """Records with what is predicted of them, in the order of the input; `result` sums up what was done so far."""
+
+    def __init__(self, predictor: Predictor, readings: Iterable[Reading]) -> None:
+        self.predictor, self.config = predictor, predictor.config
+        self.seen: Counter[str] = Counter()
+        self.resumed = 0
+        self.batcher = predictor.batcher()
+        predictor.notes.clear()
+        self.started = time.perf_counter()
+        self.records = self._records(iter(readings))
+
+    def __next__(self) -> Record:
+        return next(self.records)
+
+    def _records(self, readings: Iterator[Reading]) -> Iterator[Record]:
+        config = self.config
+        if config.out is None:
+            yield from self._found(readings)
+            return
+        if config.resume:
+            self.resumed, last = done_before(config.out)
+            self._skip(readings, last)
+        yield from written(self._found(readings), config.out, config.resume)
+
+    def _found(self, readings: Iterator[Reading]) -> Iterator[Record]:
+        predictor = self.predictor
+        found = predictions(readings, predictor.kind, self.batcher, predictor.fields, self.seen)
+        for record in found:
+            if self.config.fail_fast and ERROR in record:
+                number = self.resumed + self.seen["records"]
+                raise InputError(f"record {number}: {record[ERROR]}", "mend it, or leave out --fail-fast")
+            yield record
+        for what, count in predictor.notes.items():
+            log.warning(TOLD[what], count, self.seen["records"], predictor.runnable.max_length)
+
+    def _skip(self, readings: Iterator[Reading], last: Record) -> None:
+        """Leave out what was done before.
+
+        Raises:
+            InputError: The file was made of another input.
+        """
+        skipped = deque(islice(readings, self.resumed), maxlen=1)
+        taken = (*self.predictor.kind.writes, ERROR)
+        same = self.resumed == 0 or (
+            skipped
+            and (isinstance(skipped[0], InputError) or renamed(skipped[0], taken).items() <= last.items())
+        )
+        if not same:
+            raise InputError(
+                f"record {self.resumed} of the input is not what the interrupted run read",
+                "give the same input, or start anew without --resume",
+            )
+
+    def result(self) -> PredictResult:
+        """Sum up what was done."""
+        seconds = time.perf_counter() - self.started
+        tally, loaded = self.batcher.tally, self.predictor.runnable
+        return PredictResult(
+            checkpoint=self.config.checkpoint,
+            kind=self.predictor.kind_name,
+            out=self.config.out,
+            records=self.seen["records"],
+            resumed=self.resumed,
+            errors=self.seen["errors"],
+            records_cut=self.predictor.notes["records_cut"],
+            queries_cut=self.predictor.notes["queries_cut"],
+            tokens=tally.real,
+            padded_tokens=tally.padded,
+            batches=tally.batches,
+            halved=tally.halved,
+            device=loaded.device.type,
+            dtype=str(loaded.model.dtype).removeprefix("torch."),
+            seconds=seconds,
+            records_per_second=self.seen["records"] / seconds,
+        )
+
+
+def run(config: PredictConfig, records: Iterable[Mapping[str, Any]] | None = None) -> Predictions:
+    """Load the checkpoint and predict as records are asked for.
+
+    Args:
+        config: What to do; with `out`, predictions are also written there as they are taken.
+        records: The input, instead of what `config` names.
 
     Raises:
         PruneError: The checkpoint, the input or the output file cannot be used.
     """
     if config.out is not None:
         check_file_target(config.out, config.overwrite)
-    fields = parse_fields(config.fields)
-    items = with_texts(read_records(config.source) if records is None else records, fields)
-    runnable = load_runnable(config.checkpoint, config.max_length, config.device, config.trust_remote_code)
-    predictions = _predictions(runnable, items, config.batch_size)
-    return predictions if config.out is None else written(predictions, config.out)
+    readings = _input(config) if records is None else map(_as_record, records)
+    return Predictions(Predictor.of(config), readings)
 
 
-def _predictions(runnable: Runnable, items: Iterable[Item], batch_size: int) -> Iterator[Record]:
-    kind, count, truncated = runnable.kind, 0, 0
-    for window in windows(items, batch_size):
-        rows = kind.encode(window, runnable.tokenizer, runnable.max_length)
-        outputs = forward(runnable.model, runnable.tokenizer, rows, batch_size)
-        found = kind.decode(rows, outputs, runnable.model.config)
-        for item, fields in zip(window, found, strict=True):
-            yield {**_renamed(item.record, kind.writes), **fields}
-        count, truncated = count + len(window), truncated + rows.truncated
-    if truncated:
-        log.warning(
-            "%d of %d records were longer than %d tokens and were cut", truncated, count, runnable.max_length
-        )
+def _input(config: PredictConfig) -> Iterable[Reading]:
+    if config.topics is not None and config.collection is not None:
+        return read_run(config.source, config.topics, config.collection)
+    if config.query is None:
+        return read_records(config.source)
+    if not config.document:
+        return [{"text": config.query}]
+    if len(config.document) == 1:
+        return [{"query": config.query, "document": config.document[0]}]
+    return [{"query": config.query, "documents": list(config.document)}]
 
 
-def _renamed(record: Record, taken: tuple[str, ...]) -> Record:
-    """Give fields whose names the prediction takes another name, so that labels of labelled data are kept."""
-    kept = {}
-    for name, value in record.items():
-        free = name
-        while free in taken or (free != name and free in record):
-            free = f"input_{free}"
-        kept[free] = value
-    return kept
+def _as_record(record: Any) -> Reading:
+    if isinstance(record, Mapping):
+        return dict(record)
+    return InputError(f"a {type(record).__name__} is no mapping of fields", 'pass {"text": ...}')

@@ -40,7 +40,7 @@ from prunecli.training.learning import learn
 from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult, finished, outcome
 from prunecli.training.recovery import recover
 from prunecli.training.resuming import check_run_target, finish, work_folder
-from prunecli.training.scoring import prune_by_scores
+from prunecli.training.scoring import prune_by_scores, prune_to_drop
 from prunecli.training.session import Session, open_session
 from prunecli.training.target import target_of
 
@@ -108,7 +108,10 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
         started = time.perf_counter()
         if isinstance(method, ScoreMethod):
             assert target is not None
-            learned = prune_by_scores(session, method, target)
+            if config.max_drop is not None and dense is not None:
+                learned, target = prune_to_drop(session, method, target, dense)
+            else:
+                learned = prune_by_scores(session, method, target)
         else:
             learned = learn(session, method, target, teacher, last)
         learned.seconds = time.perf_counter() - started

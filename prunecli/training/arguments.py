@@ -33,9 +33,10 @@ def check_options(config: TrainMasksConfig, method: Method) -> None:
             f"--method {config.method_name} scores no layers",
             "take one-shot, magnitude or a method that trains",
         )
-    if config.sweep and not isinstance(method, ScoreMethod):
+    descends = "--sweep" if config.sweep else "--max-drop" if config.max_drop is not None else None
+    if descends and not isinstance(method, ScoreMethod):
         raise InputError(
-            f"--sweep is for methods without training, which {config.method_name} is not",
+            f"{descends} is for methods without training, which {config.method_name} is not",
             "train each target of its own with --target-flops",
         )
     tracker = _tracker(config)

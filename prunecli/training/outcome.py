@@ -8,7 +8,7 @@ from prunecli.masks import MaskSet
 from prunecli.masks.budget import encoder_flops
 from prunecli.training.live_cut import parameters_left
 from prunecli.training.session import Learned, Session
-from prunecli.training.target import Target
+from prunecli.training.target import Target, measured_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,19 @@ class Reached:
         asked: The target.
         expected: What the trained gates cost on average before they were decided; None where none were trained.
         reached: What the kept units cost: never more than was asked.
+        measured: What the cut model took when it was timed beside the dense one; None for a budget that is counted.
     """
 
     unit: str
     asked: float
     expected: float | None
     reached: float
+    measured: float | None = None
+
+    @property
+    def missed(self) -> bool:
+        """Say whether the cut model is over 5 % slower than was asked."""
+        return self.measured is not None and self.measured > self.asked * 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +144,7 @@ def outcome(
         tokens=tokens,
         flops=(encoder_flops(encoder, MaskSet({}), tokens), encoder_flops(encoder, masks, tokens)),
         parameters=(parameters_left(model, encoder, MaskSet({})), parameters_left(model, encoder, masks)),
-        target=None if target is None else _reached(target, learned),
+        target=None if target is None else _reached(session, target, learned),
         refit=learned.refit,
         steps=learned.steps,
         seconds=learned.seconds,
@@ -146,7 +153,8 @@ def outcome(
     )
 
 
-def _reached(target: Target, learned: Learned) -> Reached:
+def _reached(session: Session, target: Target, learned: Learned) -> Reached:
     widths = {group: [int(row.sum()) for row in mask != 0] for group, mask in learned.masks.masks.items()}
     reached = target.prices.of(widths) / target.prices.dense
-    return Reached(target.prices.unit, target.share, learned.expected, reached)
+    measured = measured_share(session, learned.masks) if target.prices.unit == "ms" else None
+    return Reached(target.prices.unit, target.share, learned.expected, reached, measured)

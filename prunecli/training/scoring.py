@@ -4,7 +4,7 @@ import copy
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from prunecli.calibration.reconstruction import Dense, reconstruct
 from prunecli.calibration.sublayers import Batch, linear_of, sublayers
+from prunecli.errors import InputError
 from prunecli.masks import MaskSet
 from prunecli.masks.gates import put_gates, set_masks
 from prunecli.masks.units import mask_shape
@@ -25,6 +26,7 @@ from prunecli.training.target import Target
 
 log = logging.getLogger(__name__)
 
+TENTHS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 HELD_OUT = 8  # one batch in so many decides whether a refit helps
 
 
@@ -56,7 +58,7 @@ class Pruner:
         self.model, self.encoder = session.loaded.model, session.loaded.encoder
         self.dense = copy.deepcopy(self.model)
         self.values = put_gates(self.model, self.encoder, session.config.groups)
-        self.start = self._state()
+        self.start = self.state()
         self.draw(session)
 
     def draw(self, session: Session) -> None:
@@ -84,17 +86,17 @@ class Pruner:
         steps, total = count(), 2 * len(stairs) - 1 + len(shares)
         state, seconds, scores = self.start, 0.0, dict[str, Tensor]()
         for stair in stairs:
-            self._go_to(state)
+            self.go_to(state)
             started = time.perf_counter()
             if stair < 1:
                 progress(f"down to {stair:.2f}", next(steps), total)
                 self._cut_to(scores, target, stair)
-                state = self._state()
+                state = self.state()
             progress(f"scoring at {stair:.2f}", next(steps), total)
             scores = self._scores(method)
             seconds += time.perf_counter() - started
             while left and (method.reach is None or left[0] >= stair * method.reach):
-                self._go_to(state)
+                self.go_to(state)
                 started, share = time.perf_counter(), left.pop(0)
                 progress(f"refitting at {share:.2f}", next(steps), total)
                 refit = self._cut_to(scores, target, share)
@@ -113,13 +115,13 @@ class Pruner:
         set_masks(self.values, kept)
         return None if self.reference is None else reconstruct(self.reference, self.model, kept)
 
-    def _state(self) -> tuple[dict[str, Tensor], list[Tensor]]:
+    def state(self) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Return copies of all that a cut changes: gates, and the parameters that refits write."""
         gates = {group: value.clone() for group, value in self.values.items()}
         return gates, [parameter.detach().clone() for parameter in self._refitted()]
 
     @torch.no_grad()
-    def _go_to(self, state: tuple[dict[str, Tensor], list[Tensor]]) -> None:
+    def go_to(self, state: tuple[dict[str, Tensor], list[Tensor]]) -> None:
         """Put the model back where it stood."""
         gates, parameters = state
         set_masks(self.values, gates)
@@ -159,6 +161,46 @@ def prune_by_scores(session: Session, method: ScoreMethod, target: Target) -> Le
     if stop.refit is not None:
         log.info("refit: divergence from the dense model %.4g -> %.4g on held-out examples", *stop.refit)
     return Learned(stop.masks, session.evaluate(session.loaded.model), refit=stop.refit)
+
+
+def prune_to_drop(
+    session: Session, method: ScoreMethod, target: Target, dense: Mapping[str, float]
+) -> tuple[Learned, Target]:
+    """Go down by tenths of the dense price while the headline metric holds, and return to the last that held.
+
+    One step that misses may be noise: the way ends with two in a row.
+
+    Args:
+        session: Model and data.
+        method: How units are scored.
+        target: The prices.
+        dense: Metrics of the dense model on the validation rows.
+
+    Returns:
+        What was found, and the target that it meets.
+
+    Raises:
+        InputError: The first tenth costs more than is allowed.
+    """
+    metric, allowed = session.task.metrics[0], session.config.max_drop or 0.0
+    pruner, found, missed = Pruner(session), None, 0
+    for stop in pruner.descend(method, target, TENTHS, session.progress):
+        masked = session.evaluate(session.loaded.model)
+        drop = dense[metric] - masked[metric]
+        log.info("%.0f %% kept: %s %.4f, %+.4f", 100 * stop.share, metric, masked[metric], -drop)
+        missed = 0 if drop <= allowed else missed + 1
+        if missed == 0:
+            found = stop, masked, pruner.state()
+        if missed == 2:
+            break
+    if found is None:
+        raise InputError(
+            f"--max-drop {allowed:g}: without a tenth of the encoder's FLOPs {metric} falls by {drop:.4f} already",
+            "allow more, or train: --target-flops 0.9 --recovery-epochs 1",
+        )
+    stop, masked, state = found
+    pruner.go_to(state)
+    return Learned(stop.masks, masked, refit=stop.refit), replace(target, share=stop.share)
 
 
 def unit_worth(session: Session, target: Target) -> dict[str, Tensor]:

@@ -130,7 +130,9 @@ def open_session(
 def _check_new_head(config: TrainMasksConfig, task: Task) -> None:
     """Refuse to choose units by what an untrained head predicts, or to leave one untrained."""
     method = methods.get(config.method_name)
-    if isinstance(method, ScoreMethod) and (method.reads != "weights" or not config.recovery_epochs):
+    if isinstance(method, ScoreMethod) and (
+        method.reads != "weights" or not config.recovery_epochs or config.max_drop is not None
+    ):
         raise UnsupportedModelError(
             f"{config.model} has no head for task {task.name}: its predictions say nothing of its units",
             "take a checkpoint that was fine-tuned on the task, or a method that trains; "

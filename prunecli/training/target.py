@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from prunecli.inference.sublayer_times import Shape, table_for
-from prunecli.masks import prices
+from prunecli.inference.sublayer_times import Shape, table_for, time_share
+from prunecli.masks import MaskSet, prices
 from prunecli.masks.allocation import choose, width_multiples
 from prunecli.masks.latency_table import latency_prices
 from prunecli.masks.prices import Prices
@@ -58,17 +58,26 @@ def target_of(session: Session) -> Target | None:
         everything, share = prices.parameters(encoder), config.target_params
     else:
         everything = prices.flops(encoder, session.features.mean_length)
-        share = config.target_flops or config.shares[0]
+        share = config.target_flops or (config.shares[0] if config.sweep else 1.0)
     return Target(everything.only(config.groups), share, width_multiples(encoder, config.round_to))
+
+
+def measured_share(session: Session, masks: MaskSet) -> float:
+    """Time the cut model beside the dense one, in turn, and return its share of the time."""
+    return time_share(session.checkpoint, masks, _shape(session), session.arguments.device)
 
 
 def _milliseconds(session: Session) -> Prices:
     """Return measured times of every width: from the cache, else measured now."""
-    batch_size, tokens = session.config.speedup_shape
     session.progress("measuring sublayers", 0, 1)
+    table = table_for(session.checkpoint, _shape(session), session.arguments.device)
+    return latency_prices(session.loaded.encoder, table)
+
+
+def _shape(session: Session) -> Shape:
+    """Return the batch that --target-speedup is about; its tokens are no more than the model takes."""
+    batch_size, tokens = session.config.speedup_shape
     allowed = longest_input(session.loaded.model, session.loaded.encoder)
     if tokens > allowed:
         log.warning("times are measured at %d tokens, the most that the model takes", allowed)
-    shape = Shape(batch_size, min(tokens, allowed))
-    table = table_for(session.checkpoint, shape, session.arguments.device)
-    return latency_prices(session.loaded.encoder, table)
+    return Shape(batch_size, min(tokens, allowed))

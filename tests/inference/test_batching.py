@@ -1,57 +1,79 @@
-"""Batches of like length, order of the input, bounded look-ahead."""
+"""Batches of like length within a budget, order of the input, what happens where memory runs out."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from prunecli.inference.batching import LOOK_AHEAD, forward, windows
-from prunecli.inference.kinds.base import Rows
-from prunecli.inference.runnable import Runnable, load_runnable
-from prunecli.inference.text_fields import Item
+from prunecli.inference.batching import Batcher
+from prunecli.inference.kinds.base import Row
+from prunecli.operations.predict import Predictor
 
 LENGTHS = (3, 12, 5, 3, 12, 40, 5, 4)
+ROWS = [
+    Row({"input_ids": [5 + number] * length, "attention_mask": [1] * length})
+    for number, length in enumerate(LENGTHS)
+]
 
 
 @pytest.fixture
-def runnable(bert: Path) -> Runnable:
-    return load_runnable(bert, None, "cpu", trust_remote_code=False)
+def batcher(bert: Path) -> Batcher:
+    return Predictor(bert, device="cpu", batch_tokens=40).batcher()
 
 
-@pytest.fixture
-def rows(runnable: Runnable) -> Rows:
-    texts = [
-        " ".join(["good", "bad", "dull"][number % 3] for _ in range(n - 2))
-        for number, n in enumerate(LENGTHS)
-    ]
-    return runnable.kind.encode([Item({}, (text,)) for text in texts], runnable.tokenizer, 64)
-
-
-def test_outputs_come_in_the_order_of_the_rows(runnable: Runnable, rows: Rows) -> None:
-    together = forward(runnable.model, runnable.tokenizer, rows, batch_size=3)
-    for row, output in enumerate(together):
+def test_outputs_come_in_the_order_of_the_rows(batcher: Batcher) -> None:
+    for row, output in zip(ROWS, batcher.forward(ROWS), strict=True):
         with torch.no_grad():
-            alone = runnable.model(torch.tensor([rows.inputs["input_ids"][row]])).logits[0]
-        torch.testing.assert_close(output["logits"], alone)
+            alone = batcher.model(input_ids=torch.tensor([row.inputs["input_ids"]]))
+        assert output is not None
+        torch.testing.assert_close(output["logits"], alone["logits"][0])
 
 
-def test_batches_are_of_like_length_and_the_longest_comes_first(runnable: Runnable, rows: Rows) -> None:
-    shapes = []
-    runnable.model.register_forward_pre_hook(
-        lambda model, args, kwargs: shapes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+def test_batches_are_of_like_length_within_the_budget_and_the_longest_comes_first(batcher: Batcher) -> None:
+    shapes: list[tuple[int, ...]] = []
+    model = batcher.model
+
+    def noting(**inputs: Any) -> Any:
+        shapes.append(tuple(inputs["input_ids"].shape))
+        return model(**inputs)
+
+    batcher.model = noting
+    batcher.forward(ROWS)
+    assert shapes == [(1, 40), (3, 12), (4, 4)] or shapes == [(1, 40), (3, 12), (4, 5)]
+    assert (batcher.tally.real, batcher.tally.padded) == (
+        sum(LENGTHS),
+        sum(rows * tokens for rows, tokens in shapes),
     )
-    forward(runnable.model, runnable.tokenizer, rows, batch_size=3)
-    assert shapes == [(3, 40), (3, 5), (2, 3)]
 
 
-def test_a_window_reads_no_further_than_it_must() -> None:
-    read = []
-    stream = (read.append(number) or Item({}, ("a",)) for number in range(1000))
-    assert [len(window) for window, _ in zip(windows(stream, 2), range(2), strict=False)] == [
-        2 * LOOK_AHEAD
-    ] * 2
-    assert len(read) <= 3 * 2 * LOOK_AHEAD
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: not enough memory"), MemoryError()],
+)
+def test_a_batch_that_does_not_fit_is_halved(batcher: Batcher, error: Exception) -> None:
+    """What still fits goes on; a row that never fits has no output."""
+    model = batcher.model
+    whole = batcher.forward(ROWS)
+
+    def small(**inputs: Any) -> Any:
+        if inputs["input_ids"].numel() > 12:
+            raise error
+        return model(**inputs)
+
+    batcher.model = small
+    found = batcher.forward(ROWS)
+    assert [output is None for output in found] == [length > 12 for length in LENGTHS]
+    assert batcher.tally.halved > 0
+    for one, other in zip(found, whole, strict=True):
+        if one is not None and other is not None:
+            torch.testing.assert_close(one["logits"], other["logits"])
 
 
-def test_the_last_window_is_what_is_left() -> None:
-    assert [len(window) for window in windows([Item({}, ())] * (LOOK_AHEAD + 1), 1)] == [LOOK_AHEAD, 1]
+def test_other_errors_come_through(batcher: Batcher) -> None:
+    def broken(**inputs: Any) -> Any:
+        raise RuntimeError("shapes do not fit")
+
+    batcher.model = broken
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        batcher.forward(ROWS)

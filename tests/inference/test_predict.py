@@ -1,6 +1,7 @@
 """`predict` as a whole, in this process: fields, order, the output file, errors half-way."""
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from prunecli.checkpoints.atomic import partial_path
 from prunecli.checkpoints.source import find_model
 from prunecli.config import PredictConfig
 from prunecli.errors import InputError, TargetExistsError
-from prunecli.inference.batching import LOOK_AHEAD
-from prunecli.inference.jsonl import line_of
+from prunecli.inference import stream
+from prunecli.inference.formats import read_records
+from prunecli.inference.formats.jsonl import line_of
 from prunecli.operations import predict
 from tests import tiny
 
@@ -36,8 +38,8 @@ def config(bert: Path, source: Path, **options: Any) -> PredictConfig:
 
 
 def test_records_come_out_in_order_with_their_fields(bert: Path, rows: Path) -> None:
-    found = list(predict.run(config(bert, rows, batch_size=2)))
-    assert [list(record) for record in found] == [["id", "text", "label", "score"]] * len(TEXTS)
+    found = list(predict.run(config(bert, rows, batch_tokens=32)))
+    assert [list(record) for record in found] == [["id", "text", "label", "score", "score_raw"]] * len(TEXTS)
     assert [record["id"] for record in found] == list(range(len(TEXTS)))
     assert [record["text"] for record in found] == TEXTS
 
@@ -49,7 +51,7 @@ def test_label_and_score_are_those_of_the_model_alone_with_each_text() -> None:
     records = [json.loads(line) for line in lines]
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    found = list(prunecli.predict(folder, records, batch_size=8, device="cpu"))
+    found = list(prunecli.predict(folder, records, device="cpu"))
     for record in found:
         chances = model(**tokenizer(record["text"], return_tensors="pt")).logits.softmax(-1)[0]
         assert record["label"] == model.config.id2label[int(chances.argmax())]
@@ -59,26 +61,26 @@ def test_label_and_score_are_those_of_the_model_alone_with_each_text() -> None:
 
 def test_the_batch_size_changes_nothing(bert: Path, rows: Path) -> None:
     scores = [
-        [record["score"] for record in predict.run(config(bert, rows, batch_size=size))] for size in (1, 4)
+        [record["score"] for record in predict.run(config(bert, rows, batch_tokens=size))] for size in (1, 64)
     ]
     assert scores[0] == pytest.approx(scores[1], abs=1e-6)
 
 
-def test_order_holds_over_windows(bert: Path) -> None:
-    records = [{"text": "good " * (number % 7), "id": number} for number in range(2 * LOOK_AHEAD + 3)]
-    found = list(prunecli.predict(bert, records, batch_size=1, device="cpu"))
+def test_order_holds_over_windows(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "WINDOW_ROWS", 100)
+    monkeypatch.setattr(stream, "CHUNK", 7)
+    records = [{"text": "good " * (number % 7), "id": number} for number in range(250)]
+    found = list(prunecli.predict(bert, records, device="cpu"))
     assert [record["id"] for record in found] == [record["id"] for record in records]
 
 
 def test_labels_of_labelled_data_are_kept_under_another_name(bert: Path) -> None:
     record = {"label": 1, "text": "good", "score": 0.25}
     first = next(prunecli.predict(bert, [record], device="cpu"))
-    assert list(first) == ["input_label", "text", "input_score", "label", "score"]
+    assert list(first) == ["input_label", "text", "input_score", "label", "score", "score_raw"]
     assert (first["input_label"], first["input_score"]) == (1, 0.25)
     again = next(prunecli.predict(bert, [first], device="cpu"))
-    assert {**again, "label": None, "score": None} == {
-        **first, "input_input_label": first["label"], "input_input_score": first["score"], "label": None, "score": None,
-    }  # fmt: skip
+    assert (again["input_label"], again["input_input_label"]) == (1, first["label"])
 
 
 def test_a_regression_leaves_no_field_called_label(tmp_path: Path) -> None:
@@ -91,12 +93,16 @@ def test_a_regression_leaves_no_field_called_label(tmp_path: Path) -> None:
 def test_texts_that_were_cut_are_said_once(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(predict.log, "warning", lambda text, *values: said.append(text % values))
-    records = [{"text": "good " * length} for length in (1, 6, 7, 30)] * LOOK_AHEAD
-    list(prunecli.predict(bert, records, max_length=8, batch_size=2, device="cpu"))
-    assert said == [f"{2 * LOOK_AHEAD} of {4 * LOOK_AHEAD} records were longer than 8 tokens and were cut"]
+    records = [{"text": "good " * length} for length in (1, 6, 7, 30)] * 40
+    predictions = prunecli.predict(bert, records, max_length=8, device="cpu")
+    deque(predictions, maxlen=0)
+    assert said == ["80 of 160 records were longer than 8 tokens and were cut"]
+    assert predictions.result().records_cut == 80
 
 
-def test_memory_is_bounded_by_the_window(bert: Path) -> None:
+def test_memory_is_bounded_by_two_windows(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One window is in the model, the next one is ready, and one more is in the making."""
+    monkeypatch.setattr(stream, "WINDOW_ROWS", stream.CHUNK)
     read = []
 
     def endless() -> Iterator[dict[str, str]]:
@@ -104,8 +110,30 @@ def test_memory_is_bounded_by_the_window(bert: Path) -> None:
             read.append(1)
             yield {"text": "good"}
 
-    next(prunecli.predict(bert, endless(), batch_size=1, device="cpu"))
-    assert len(read) == LOOK_AHEAD
+    predictions = prunecli.predict(bert, endless(), device="cpu")
+    for _ in range(5 * stream.CHUNK):
+        next(predictions)
+    assert len(read) <= 8 * stream.CHUNK
+
+
+def test_a_record_that_cannot_be_used_is_an_error_in_its_place(bert: Path) -> None:
+    records: list[Any] = [
+        {"text": "good"},
+        {"text": 7, "error": "old"},
+        "bad",
+        {"body": "x"},
+        {"text": "bad"},
+    ]
+    predictions = prunecli.predict(bert, records, device="cpu")
+    found = list(predictions)
+    assert [record.get("error") for record in found] == [
+        None, "field 'text' holds int, not text", "a str is no mapping of fields",
+        "no field 'text' (it has body)", None,
+    ]  # fmt: skip
+    assert found[1]["input_error"] == "old" and "score" in found[4]
+    assert (predictions.result().records, predictions.result().errors) == (5, 3)
+    with pytest.raises(InputError, match="record 2: field 'text' holds int"):
+        list(prunecli.predict(bert, records, device="cpu", fail_fast=True))
 
 
 def test_no_records_are_no_predictions(bert: Path) -> None:
@@ -138,15 +166,47 @@ def test_an_output_file_that_cannot_be_is_refused(out: str, bert: Path, rows: Pa
         predict.run(config(bert, rows, out=tmp_path / out))
 
 
-def test_a_broken_record_leaves_nothing_behind(bert: Path, rows: Path, tmp_path: Path) -> None:
-    good = rows.read_text().splitlines(keepends=True)[0]
-    rows.write_text(good * (LOOK_AHEAD + 1) + "{broken\n")
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_an_interrupted_run_goes_on(
+    suffix: str, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "WINDOW_ROWS", 2)
+    monkeypatch.setattr(stream, "CHUNK", 2)
+    source, out = tmp_path / "rows.jsonl", tmp_path / f"out.{suffix}"
+    texts = ["good", "bad", "dull plot", "a film", "monday"]
+    source.write_text("".join(json.dumps({"text": text, "id": [text]}) + "\n" for text in texts))
+    whole = list(predict.run(config(bert, source)))
+    first = predict.run(config(bert, source, out=out))
+    assert [next(first) for _ in range(3)] == whole[:3]
+    del first
+    partial = partial_path(out)
+    partial.write_bytes(partial.read_bytes() + b'{"text": "half a li')
+    rest = predict.run(config(bert, source, out=out, resume=True))
+    assert [record["text"] for record in rest] == texts[3:] and rest.result().resumed == 3
+    for found, record in zip(read_records(str(out)), whole, strict=True):
+        assert found == {
+            **record,
+            "score": pytest.approx(record["score"]),
+            "score_raw": pytest.approx(record["score_raw"]),
+        }
+    assert not partial.exists()
+
+
+def test_another_input_is_not_gone_on_with(bert: Path, rows: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
-    predictions = predict.run(config(bert, rows, out=out, batch_size=1))
-    assert len([next(predictions) for _ in range(LOOK_AHEAD)]) == LOOK_AHEAD
-    with pytest.raises(InputError, match=f"line {LOOK_AHEAD + 2} is not valid JSON"):
-        list(predictions)
-    assert {path.name for path in tmp_path.iterdir()} == {"rows.jsonl"}
+    partial_path(out).write_text(json.dumps({"id": 0, "text": "of another file", "label": "x"}) + "\n")
+    with pytest.raises(InputError, match="record 1 of the input is not what the interrupted run read"):
+        list(predict.run(config(bert, rows, out=out, resume=True)))
+
+
+def test_columns_of_several_kinds_become_parquet(bert: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    records = [{"text": "good", "more": None}, {"text": 7}, {"text": "bad", "more": [1.5], "new": "x"}]
+    found = list(prunecli.predict(bert, records[::2], device="cpu", out=out))
+    assert list(read_records(str(out))) == [{"new": None, **record} for record in found]
+    with pytest.raises(InputError, match=r"write JSONL instead|could not be written"):
+        mixed = [{"text": "good", "more": 1}, {"text": "bad", "more": [1]}]
+        list(prunecli.predict(bert, mixed, device="cpu", out=tmp_path / "mixed.parquet"))
 
 
 def test_the_checkpoint_folder_is_never_written(rows: Path, tiny_checkpoint: Callable[..., Path]) -> None:

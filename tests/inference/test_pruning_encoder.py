@@ -67,7 +67,7 @@ def test_scores_and_probabilities_are_the_models(model_type: str, load: Load) ->
     with torch.no_grad():
         output = encoder.forward(**inputs)
     pairs = [(QUERY, DOCUMENT), (QUERY, "bad"), (QUERY, DOCUMENT)]
-    found = encoder.predict_with_pruning(pairs, batch_size=2)
+    found = encoder.predict_with_pruning(pairs, batch_tokens=40)
     assert found[0].score == pytest.approx(output.logits.item(), abs=1e-5)  # raw: no sigmoid
     keep = output.pruning_logits[0].softmax(-1)[:, 1].tolist()
     sides = inputs.sequence_ids(0)
@@ -100,9 +100,12 @@ def test_long_documents_are_read_in_windows(model_type: str, load: Load) -> None
 def test_a_long_query_leaves_room_for_the_document(load: Load) -> None:
     """O3: it was never cut, so that inputs were longer than the model takes."""
     encoder = load(max_length=32)
-    windows = list(encoder._windows(LONG, DOCUMENT))
-    assert all(len(inputs["input_ids"]) <= 32 for inputs, _ in windows)
+    seen: list[int] = []
+    encoder.model.register_forward_pre_hook(
+        lambda model, args, kwargs: seen.append(kwargs["input_ids"].shape[1]), with_kwargs=True
+    )
     (found,) = encoder.predict_with_pruning([(LONG, DOCUMENT)])
+    assert seen and max(seen) <= 32
     assert covered(DOCUMENT, found.tokens) == DOCUMENT.replace(" ", "")
 
 
@@ -114,7 +117,7 @@ def say(monkeypatch: pytest.MonkeyPatch, document: str, kept: set[str], keep: fl
         tokens.append(Token(start, start + len(word), keep if word in kept else 0.1))
         start += len(word)
     answer = [Prediction(0.5, tuple(tokens))]
-    monkeypatch.setattr(PruningEncoder, "predict_with_pruning", lambda self, pairs, batch_size: answer)
+    monkeypatch.setattr(PruningEncoder, "predict_with_pruning", lambda self, pairs, batch_tokens: answer)
 
 
 def test_what_is_kept_has_the_documents_own_white_space(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +128,7 @@ def test_what_is_kept_has_the_documents_own_white_space(load: Load, monkeypatch:
     monkeypatch.setattr(
         PruningEncoder,
         "predict_with_pruning",
-        lambda self, pairs, batch_size: [
+        lambda self, pairs, batch_tokens: [
             Prediction(0.5, (Token(0, 1, 0.9), Token(1, 2, 0.1), Token(2, 3, 0.9)))
         ],
     )

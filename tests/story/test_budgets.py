@@ -4,11 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import prunecli
 from prunecli import methods
 from prunecli.checkpoints.folder import read_checkpoint
-from prunecli.errors import InputError, OfflineError, UnsupportedModelError
+from prunecli.cli.app import app
+from prunecli.errors import ExitCode, InputError, OfflineError, UnsupportedModelError
+from prunecli.training import target
+from prunecli.training.scoring import TENTHS
+from prunecli.training.session import Session
 from tests import tiny
 
 FAST: dict[str, Any] = {"device": "cpu", "max_train_samples": 96, "max_length": 32, "batch_size": 16}
@@ -52,6 +57,7 @@ def test_a_speedup_is_a_budget_of_measured_times(tmp_path: Path, monkeypatch: py
     )
     assert run.target.unit == "ms"
     assert 0.5 < run.target.reached <= 1 / 1.2
+    assert run.target.measured is not None and 0 < run.target.measured < 2
     assert len(list((tmp_path / "cache").rglob("*.json"))) == 1
     with pytest.raises(InputError, match="no batch size and tokens"):
         prune(tmp_path / "other", method="magnitude", target_speedup=1.2, speedup_at="fast")
@@ -142,3 +148,28 @@ def test_a_whole_budget_only_fine_tunes(tmp_path: Path) -> None:
     assert result.dense is None
     head = read_checkpoint(tmp_path / "run" / "model")
     assert head.architecture == "BertForSequenceClassification"
+
+
+def test_the_smallest_model_that_holds(tmp_path: Path) -> None:
+    run = prune(tmp_path / "run", max_drop=0.3, keep_weights=True)
+    assert run.target is not None and run.dense is not None
+    assert run.target.asked in TENTHS and run.target.reached <= run.target.asked
+    assert run.dense["accuracy"] - run.masked["accuracy"] <= 0.3
+    proven(run, tmp_path / "cut")
+
+
+def test_a_drop_that_nothing_keeps_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Session, "evaluate", lambda self, model: {"accuracy": 1.0 - next(falling)})
+    falling = iter(range(9))
+    with pytest.raises(InputError, match="without a tenth of the encoder's FLOPs accuracy falls by"):
+        prune(tmp_path / "run", max_drop=0.1, method="magnitude", keep_weights=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_strict_says_no_to_a_model_that_is_too_slow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(target, "time_share", lambda *_: 0.99)
+    words = "train-masks demo demo --method magnitude --keep-weights --target-speedup 1.2 --speedup-at 2x16"
+    done = CliRunner().invoke(app, [*words.split(), "--strict", "--out", str(tmp_path / "run")])
+    assert done.exit_code == ExitCode.VERDICT_NO
+    assert (tmp_path / "run" / "run.json").is_file()

@@ -61,6 +61,7 @@ def test_a_target_changes_what_is_usual(target: str) -> None:
         ("max_length", 7, "--max-length is 7, but it must be at least 8"),
         ("sparsity_loss", -0.1, "--sparsity-loss is -0.1, but it must be at least 0"),
         ("gumbel_temp_end", 0.0, "--gumbel-temp-end is 0.0, but it must be at least 0.001"),
+        ("target_flops", 50, "--target-flops is 50.0, but it must be between 0.01 and 1"),
         ("lr", float("nan"), "--lr is nan, but it must be at least 0"),
         ("seed", -1, "--seed is -1"),
         ("batch_size", 0, "--batch-size is 0"),

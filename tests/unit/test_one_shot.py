@@ -12,6 +12,7 @@ from prunecli.calibration.statistics import Statistics
 from prunecli.calibration.sublayers import linear_of, sublayers
 from prunecli.masks.gates import put_gates
 from prunecli.methods.base import Calibrated, ScoreMethod
+from prunecli.methods.fisher import added_losses
 from prunecli.methods.one_shot import DAMPING, removal_errors
 from tests import tiny
 
@@ -108,3 +109,20 @@ def test_gate_derivatives_are_those_of_autograd(model_type: str) -> None:
         by_gate_U = found[place.group, place.layer]
         assert torch.allclose(by_gate_U, gradient[place.layer], rtol=1e-3, atol=1e-7)
         assert linear_of(model, place).weight.grad is not None  # parameters train again afterwards
+
+
+def test_fisher_scores_add_up_to_the_quadratic_form() -> None:
+    generator = torch.Generator().manual_seed(0)
+    gradients_BU = torch.randn(6, 9, generator=generator) + 1.0  # alike, so that pairs count
+    information_UU = gradients_BU.T @ gradients_BU
+    kept_U = torch.ones(9)
+    kept_U[4] = 0.0
+    added_U = added_losses(information_UU, kept_U)
+    assert added_U[4] == -1
+    order = [int(unit) for unit in added_U.argsort(stable=True) if unit != 4]
+    for count in range(1, 9):
+        gone_U = torch.zeros(9)
+        gone_U[order[:count]] = 1.0
+        assert added_U[order[:count]].sum() == pytest.approx(
+            float(gone_U @ information_UU @ gone_U), rel=1e-4
+        )

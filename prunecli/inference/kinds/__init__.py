@@ -1,31 +1,33 @@
-"""Kinds of heads, one file each; the folder's listing is the registry.
-
-A file defines `KIND`; the head class that a checkpoint was saved from says which one reads it.
-"""
-
-from functools import cache
+"""Kinds of use, one file each; the folder's listing is the registry. A file defines `KIND`, a class."""
 
 from prunecli.checkpoints.folder import Checkpoint
-from prunecli.errors import UnsupportedModelError
+from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.inference.kinds.base import Kind
 from prunecli.registry import Registry
 
-
-@cache
-def _kinds() -> tuple[Kind, ...]:
-    return tuple(Registry[Kind](__name__, "KIND").load_all().values())
+KINDS = Registry[type[Kind]](__name__, "KIND")
 
 
-def kind_of(checkpoint: Checkpoint) -> Kind:
-    """Find the kind that reads a checkpoint's head.
+def kind_of(checkpoint: Checkpoint, asked: str | None) -> tuple[str, type[Kind]]:
+    """Find the kind for a checkpoint, and its name: the one that is asked for, else the one that its config means.
 
     Raises:
+        InputError: There is no kind of this name, or the checkpoint has no head for it.
         UnsupportedModelError: No kind reads this head.
     """
-    for kind in _kinds():
-        if (checkpoint.architecture or "").endswith(kind.head):
-            return kind
+    holds = checkpoint.architecture or "model of no named class"
+    if asked is not None:
+        kind = KINDS.chosen(asked, "--kind")
+        if not kind.can(checkpoint):
+            raise InputError(
+                f"{checkpoint.path} holds a {holds}, which cannot be used for {asked}",
+                "leave --kind out, or take another checkpoint",
+            )
+        return asked, kind
+    for name, kind in KINDS.load_all().items():
+        if kind.is_meant(checkpoint):
+            return name, kind
     raise UnsupportedModelError(
-        f"{checkpoint.path} holds a {checkpoint.architecture or 'model of no named class'}, which predict cannot use",
-        f"take a checkpoint with a trained head: {', '.join('*' + kind.head for kind in _kinds())}",
+        f"{checkpoint.path} holds a {holds}, which predict cannot use",
+        f"take a checkpoint with a trained head; kinds are {', '.join(KINDS.names())}",
     )

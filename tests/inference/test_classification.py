@@ -1,28 +1,42 @@
 """Sequence classification: token ids as in training, and the meaning of logits."""
 
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertConfig
+from transformers import BertConfig, PreTrainedConfig
 
-from prunecli.inference.kinds.base import Rows
-from prunecli.inference.kinds.sequence_classification import KIND
-from prunecli.inference.records import Record
-from prunecli.inference.text_fields import Item
+from prunecli.checkpoints.folder import Checkpoint
+from prunecli.config import PredictConfig
+from prunecli.inference.formats import Record
+from prunecli.inference.kinds.base import Setting
+from prunecli.inference.kinds.classification import Classification
 from tests import tiny
 
 NAMES = {0: "bad", 1: "dull", 2: "good"}
 
 
+def kind(
+    config: PreTrainedConfig, max_length: int = 64, count: Callable[[str], None] = print
+) -> Classification:
+    tokenizer = tiny.tiny_tokenizer("bert")
+    options = PredictConfig.of({"checkpoint": "x"})
+    return Classification(
+        Setting(Checkpoint(Path("x"), {}, {}), config, tokenizer, max_length, options, count)
+    )
+
+
 def decode(logits_RL: list[list[float]], **config: object) -> list[Record]:
-    outputs = [{"logits": torch.tensor(row)} for row in logits_RL]
-    return KIND.decode(Rows({}, 0), outputs, BertConfig(**config))
+    reads = kind(BertConfig(**config))
+    return [reads.decode(("",), [], [{"logits": torch.tensor(row)}]) for row in logits_RL]
 
 
 def test_one_label_has_its_softmax_probability() -> None:
     first, second = decode([[0.0, 1.0, 3.0], [5.0, 0.0, 0.0]], id2label=NAMES)
     assert (first["label"], second["label"]) == ("good", "bad")
+    assert (first["score_raw"], second["score_raw"]) == (3.0, 5.0)
     assert first["score"] == pytest.approx(math.exp(3) / (1 + math.exp(1) + math.exp(3)))
 
 
@@ -55,8 +69,12 @@ def test_a_text_is_tokenised_as_in_training_and_counted_where_it_was_cut() -> No
         ("good " * 6, "bad"),
         ("a", "very dull " * 20),
     ]
-    rows = KIND.encode([Item({}, pair) for pair in pairs], tokenizer, 9)
+    seen: list[str] = []
+    rows = kind(BertConfig(), 9, seen.append).encode(pairs)
     firsts, seconds = map(list, zip(*pairs, strict=True))
-    assert rows.inputs == dict(tokenizer(firsts, seconds, truncation=True, max_length=9))
-    assert [len(ids) for ids in rows.inputs["input_ids"]] == [6, 9, 9, 9]
-    assert rows.truncated == 2  # the second pair fits exactly
+    expected = tokenizer(firsts, seconds, truncation=True, max_length=9)
+    assert [dict(row.inputs) for (row,) in rows] == [
+        {name: values[number] for name, values in expected.items()} for number in range(len(pairs))
+    ]
+    assert [row.tokens for (row,) in rows] == [6, 9, 9, 9]
+    assert seen == ["records_cut"] * 2  # the second pair fits exactly

@@ -9,15 +9,15 @@ import pyarrow.parquet
 import pytest
 
 from prunecli.errors import InputError
-from prunecli.inference.records import Record, read_records
+from prunecli.inference.formats import Reading, read_records
 
 
-def read(folder: Path, name: str, content: bytes) -> list[Record]:
+def read(folder: Path, name: str, content: bytes) -> list[Reading]:
     (folder / name).write_bytes(content)
     return list(read_records(str(folder / name)))
 
 
-def piped(monkeypatch: pytest.MonkeyPatch, content: bytes) -> list[Record]:
+def piped(monkeypatch: pytest.MonkeyPatch, content: bytes) -> list[Reading]:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
     return list(read_records("-"))
 
@@ -61,7 +61,7 @@ def test_a_text_file_has_one_record_a_line_even_where_it_looks_like_json(tmp_pat
     ],
 )
 def test_standard_input_and_unknown_suffixes_are_told_by_their_first_line(
-    content: bytes, expected: list[Record], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    content: bytes, expected: list[Reading], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert piped(monkeypatch, content) == expected
     assert read(tmp_path, "rows.en", content) == expected
@@ -75,22 +75,26 @@ def test_an_empty_file_holds_no_record(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("rows.jsonl", b'{"text": "a"}\n\n{"text": \n', "rows.jsonl line 3 is not valid JSON"),
-        ("rows.jsonl", b'["a"]\n', "line 1 holds a JSON list, not an object"),
-        ("rows.jsonl", b'{"text": "a", "text": "b"}\n', "duplicate key 'text'"),
-        ("rows.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n', "line 2 is not UTF-8 text"),
-        ("rows.csv", b"id,text\n1,a\n2,b,c\n", "line 3 has 3 cells, the header has 2"),
-        ("rows.csv", b"text,id,text\n", "column 'text' twice"),
-        ("rows.csv", b'text\n"never closed\n', "rows.csv line 2"),
+        ("rows.jsonl", b'{"text": "a"}\n\n{"text": \n{"text": "b"}\n', "rows.jsonl line 3 is not valid JSON"),
+        ("rows.jsonl", b'{"text": "a"}\n["a"]\n{"text": "b"}\n', "line 2 holds a JSON list, not an object"),
+        ("rows.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n{"text": "b"}', "line 2 is not UTF-8 text"),
+        ("rows.txt", b"a\n\xff\nb\n", "line 2 is not UTF-8 text"),
+        ("rows.csv", b"text\na\n2,b,c\nb\n", "line 3 has 3 cells, the header has 1"),
     ],
 )
-def test_a_broken_file_is_named_with_the_line_and_a_fix(
-    name: str, content: bytes, said: str, tmp_path: Path
-) -> None:
-    with pytest.raises(InputError) as caught:
-        read(tmp_path, name, content)
-    assert said in caught.value.message
-    assert caught.value.fix
+def test_a_broken_line_is_an_error_in_its_place(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+    first, error, last = read(tmp_path, name, content)
+    assert (first, last) == ({"text": "a"}, {"text": "b"})
+    assert isinstance(error, InputError) and said in error.message and error.fix
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"text,id,text\n", "column 'text' twice"), (b'text\n"never closed\n', "rows.csv line 2")],
+)
+def test_a_table_that_cannot_be_read_on_is_refused(content: bytes, said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        read(tmp_path, "rows.csv", content)
 
 
 def test_a_missing_file_is_refused_before_anything_is_read(tmp_path: Path) -> None:

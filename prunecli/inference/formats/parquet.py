@@ -1,0 +1,62 @@
+"""Parquet, read by row groups; written from JSONL in two passes, so that memory stays constant."""
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from prunecli.errors import InputError
+from prunecli.inference.formats.base import Format, Reading
+
+ROWS = 1024  # that are in memory at once
+
+
+def _read(file: IO[bytes], name: str) -> Iterator[Reading]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        for batch in pyarrow.parquet.ParquetFile(file).iter_batches(ROWS):
+            yield from batch.to_pylist()
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise InputError(f"{name} cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def write_parquet(lines: Path, target: Path) -> None:
+    """Turn JSONL into Parquet: once through the file for the types, once for the rows.
+
+    Raises:
+        InputError: A field holds values of kinds that no column can hold together.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    schema = pyarrow.schema([])
+    try:
+        for rows in _batches(lines):
+            found = pyarrow.Table.from_pylist(_with_all_fields(rows)).schema
+            schema = pyarrow.unify_schemas([schema, found], promote_options="permissive")
+        with pyarrow.parquet.ParquetWriter(target, schema) as writer:
+            for rows in _batches(lines):
+                writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError) as error:
+        raise InputError(
+            f"{target} could not be written: {str(error).splitlines()[0]}",
+            f"write JSONL instead: the predictions stand in {lines}",
+        ) from None
+
+
+def _batches(lines: Path) -> Iterator[list[dict[str, Any]]]:
+    with lines.open("rb") as file:
+        while rows := [json.loads(line) for line in islice(file, ROWS)]:
+            yield rows
+
+
+def _with_all_fields(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give every row the fields of all: pyarrow takes the columns from the first."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [{name: row.get(name) for name in names} for row in rows]
+
+
+FORMAT = Format((".parquet",), _read)

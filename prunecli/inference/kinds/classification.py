@@ -1,0 +1,73 @@
+"""One label, several labels or a number for a text or a pair.
+
+    single label   label: its name            score: its softmax probability
+    multi-label    label: names over 0.5      score: each label's sigmoid probability, by name
+    regression     (no label)                 score: the value; by name where there are several
+
+`score_raw` is the logit that the score was made of. Shape suffixes: L labels.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from prunecli.checkpoints.folder import Checkpoint
+from prunecli.inference.formats.base import Record
+from prunecli.inference.kinds.base import Kind, Outputs, Row, Setting
+from prunecli.inference.text_fields import known_fields, text_in
+from prunecli.inference.truncated import truncated_rows
+
+HEAD = "ForSequenceClassification"
+THRESHOLD = 0.5  # probability over which a label of several holds
+
+
+class Classification(Kind):
+    """Labels of texts and pairs."""
+
+    known = known_fields()
+    writes = ("label", "score", "score_raw")
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        config = setting.model_config
+        self.names = [setting.labels.get(number, f"LABEL_{number}") for number in range(len(setting.labels))]
+        # One output without a problem_type is what transformers trains as a regression.
+        one = config.problem_type is None and len(self.names) == 1
+        self.problem = "regression" if one else config.problem_type
+
+    @classmethod
+    def is_meant(cls, checkpoint: Checkpoint) -> bool:
+        """Say whether it is a classifier of texts and nothing more."""
+        return cls.can(checkpoint) and checkpoint.config.get("model_type") != "pruning_encoder"
+
+    @classmethod
+    def can(cls, checkpoint: Checkpoint) -> bool:
+        """Say whether it has a classifier of texts."""
+        return (checkpoint.architecture or "").endswith(HEAD)
+
+    def parse(self, record: Record, fields: tuple[str, ...]) -> tuple[str, ...]:
+        """Take the text or the two texts out of a record."""
+        return tuple(text_in(record, field) for field in fields)
+
+    def encode(self, inputs: Sequence[tuple[str, ...]]) -> list[list[Row]]:
+        """Return a row each, cut to what fits."""
+        return [[row] for row in truncated_rows(self.setting, inputs)]
+
+    def decode(self, given: tuple[str, ...], rows: Sequence[Row], outputs: Sequence[Outputs]) -> Record:
+        """Say what the logits mean."""
+        logits_L = outputs[0]["logits"]
+        if self.problem == "regression":
+            return {"score": self._by_name(logits_L) if len(self.names) > 1 else logits_L.item()}
+        if self.problem == "multi_label_classification":
+            scores = self._by_name(logits_L.sigmoid())
+            label = [name for name in self.names if scores[name] > THRESHOLD]
+            return {"label": label, "score": scores, "score_raw": self._by_name(logits_L)}
+        best = int(logits_L.argmax())
+        score = logits_L.softmax(-1)[best].item()
+        return {"label": self.names[best], "score": score, "score_raw": logits_L[best].item()}
+
+    def _by_name(self, values_L: Tensor) -> dict[str, float]:
+        return dict(zip(self.names, values_L.tolist(), strict=True))
+
+
+KIND = Classification

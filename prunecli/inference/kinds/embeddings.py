@@ -1,0 +1,97 @@
+"""A vector for a text, by an encoder without a head: the mean of its tokens, or the first token's state.
+
+    embedding    list of numbers
+
+Where the folder says how (sentence-transformers' files), that is done, with normalisation where it says so.
+Shape suffixes: R rows, T tokens, H hidden.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from prunecli.checkpoints import strict_json
+from prunecli.checkpoints.folder import Checkpoint, inside
+from prunecli.errors import InputError
+from prunecli.inference.formats.base import Record
+from prunecli.inference.kinds.base import Kind, Outputs, Row, Setting
+from prunecli.inference.text_fields import known_single_fields, text_in
+from prunecli.inference.truncated import truncated_rows
+
+POOLING, MODULES = ("1_Pooling", "config.json"), "modules.json"
+MODES = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token"}
+
+
+class Embeddings(Kind):
+    """Vectors of texts."""
+
+    known = known_single_fields()
+    writes = ("embedding",)
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        asked = setting.options.pooling
+        self.pooling = _pooling(setting.checkpoint) if asked == "auto" else asked
+        self.normalised = asked == "auto" and _normalises(setting.checkpoint)
+
+    @classmethod
+    def is_meant(cls, checkpoint: Checkpoint) -> bool:
+        """Say whether it is an encoder without a head."""
+        bare = (checkpoint.architecture or "").endswith("Model")
+        return bare and checkpoint.config.get("model_type") not in ("masked_seq", "pruning_encoder")
+
+    can = is_meant
+
+    def parse(self, record: Record, fields: tuple[str, ...]) -> tuple[str, ...]:
+        """Take the text out of a record."""
+        return (text_in(record, fields[0]),)
+
+    def encode(self, inputs: Sequence[tuple[str, ...]]) -> list[list[Row]]:
+        """Return a row each, cut to what fits."""
+        return [[row] for row in truncated_rows(self.setting, inputs)]
+
+    def outputs(self, found: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the embeddings [R, H]."""
+        states_RTH = found["last_hidden_state"].float()
+        if self.pooling == "cls":
+            pooled_RH = states_RTH[:, 0]
+        else:
+            mask_RT1 = batch["attention_mask"][..., None]
+            pooled_RH = (states_RTH * mask_RT1).sum(1) / mask_RT1.sum(1).clamp(min=1)
+        return {"embedding": normalize(pooled_RH, dim=-1) if self.normalised else pooled_RH}
+
+    def decode(self, given: tuple[str, ...], rows: Sequence[Row], outputs: Sequence[Outputs]) -> Record:
+        """Return the vector."""
+        return {"embedding": outputs[0]["embedding"].tolist()}
+
+
+def _pooling(checkpoint: Checkpoint) -> str:
+    """Return how sentence-transformers pools; the mean where the folder does not say it.
+
+    Raises:
+        InputError: It pools in another way.
+    """
+    if not checkpoint.path.joinpath(*POOLING).is_file():
+        return "mean"
+    said = strict_json.read_object(inside(checkpoint.path, *POOLING))
+    modes = [mode for mode, key in MODES.items() if said.get(key) or said.get("pooling_mode") == mode]
+    others = [key for key, value in said.items() if key.startswith("pooling_mode_") and value is True]
+    if len(modes) != 1 or not set(others) <= set(MODES.values()):
+        raise InputError(
+            f"{checkpoint.path} pools by {', '.join(others) or said.get('pooling_mode')}",
+            "choose with --pooling mean or --pooling cls",
+        )
+    return modes[0]
+
+
+def _normalises(checkpoint: Checkpoint) -> bool:
+    if not (checkpoint.path / MODULES).is_file():
+        return False
+    modules = strict_json.read_array(inside(checkpoint.path, MODULES))
+    return any(
+        isinstance(module, dict) and str(module.get("type")).endswith("Normalize") for module in modules
+    )
+
+
+KIND = Embeddings

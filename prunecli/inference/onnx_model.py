@@ -1,0 +1,69 @@
+"""A graph that `convert --to onnx` wrote, called as a model is: tensors by name in, tensors by name out."""
+
+import importlib.util
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedConfig
+
+from prunecli.checkpoints.folder import Checkpoint, inside
+from prunecli.errors import InputError
+
+GRAPH = "model.onnx"
+POSITIONS = "mask_indices"  # an input of masked-sequence models
+
+
+def is_graph(path: Path) -> bool:
+    """Say whether a folder holds a graph and no weights."""
+    return (path / GRAPH).is_file() and not any(path.glob("*.safetensors"))
+
+
+class OnnxModel:
+    """A graph in onnxruntime, on the CPU.
+
+    Args:
+        checkpoint: The folder.
+        config: What the model in the graph was.
+
+    Raises:
+        InputError: There is no graph, onnxruntime is not installed, or it cannot read the graph.
+    """
+
+    dtype = torch.float32
+
+    def __init__(self, checkpoint: Checkpoint, config: PreTrainedConfig) -> None:
+        if not (checkpoint.path / GRAPH).is_file():
+            raise InputError(
+                f"{checkpoint.path} has no {GRAPH}",
+                f"prunecli convert {checkpoint.path} OUT --to onnx writes one",
+            )
+        if importlib.util.find_spec("onnxruntime") is None:
+            raise InputError(
+                f"{checkpoint.path} holds a graph, which onnxruntime runs", "pip install onnxruntime"
+            )
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self.config = config
+        try:
+            self.session = onnxruntime.InferenceSession(
+                inside(checkpoint.path, GRAPH), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime raises types of its own
+            said = (str(error).splitlines() or [""])[0]
+            raise InputError(
+                f"{checkpoint.path / GRAPH} cannot be read: {said}", "convert it again"
+            ) from None
+        self.names = {entry.name for entry in self.session.get_inputs()}
+        self.outputs = [entry.name for entry in self.session.get_outputs()]
+
+    def __call__(self, **inputs: Tensor) -> dict[str, Tensor]:
+        """Run the graph; at every token where it wants positions."""
+        if POSITIONS in self.names:
+            ids_BT = inputs["input_ids"]
+            inputs[POSITIONS] = torch.arange(ids_BT.shape[1]).expand(ids_BT.shape)
+        given = {name: values.numpy() for name, values in inputs.items() if name in self.names}
+        found = self.session.run(self.outputs, given)
+        return {name: torch.from_numpy(values) for name, values in zip(self.outputs, found, strict=True)}
