@@ -28,6 +28,10 @@ def check_options(config: TrainMasksConfig, method: Method) -> None:
         raise InputError(
             f"--method {config.method_name} needs to know how much shall stay", "add --target-flops 0.5, say"
         )
+    if isinstance(method, ScoreMethod) and "hidden" in config.groups:
+        raise InputError(
+            f"--method {config.method_name} scores no hidden dimensions", "take a method that trains"
+        )
     if isinstance(method, ScoreMethod) and not method.layers and "layer" in config.groups:
         raise InputError(
             f"--method {config.method_name} scores no layers",

@@ -50,6 +50,18 @@ def test_whole_layers_meet_a_budget_and_a_stock_class_loads_the_rest(method: str
     assert prunecli.verify_automodel(cut.out, against=run.out, atol=1e-4).passed
 
 
+def test_hidden_dimensions_and_units_share_a_budget(tmp_path: Path) -> None:
+    groups = ["hidden", "head", "ffn_int"]
+    run = prune(
+        tmp_path / "run", target_params=0.5, learn_masks=groups, num_epochs=1, recovery_epochs=1, round_to=8
+    )
+    (left,) = run.kept["hidden"]
+    assert left % 8 == 0 and 0.45 < run.target.reached <= 0.5
+    cut = prunecli.apply_masks(run.out, out=tmp_path / "cut")
+    assert cut.hidden == (64, left) and cut.parameters == run.parameters
+    assert prunecli.verify_automodel(cut.out, against=run.out).passed
+
+
 def test_a_speedup_is_a_budget_of_measured_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     run = prune(
@@ -119,6 +131,12 @@ def prunecli_demo() -> Path:
             "cannot be learned under a target",
         ),
         ({"target_flops": 0.5, "learn_masks": ["layer"], "method": "taylor"}, InputError, "scores no layers"),
+        (
+            {"target_flops": 0.5, "learn_masks": ["hidden"], "method": "one-shot"},
+            InputError,
+            "no hidden dimensions",
+        ),
+        ({"target_speedup": 2, "learn_masks": ["hidden"]}, InputError, "cannot be learned under a target"),
         ({"target_flops": 0.5, "frozen_epochs": 1}, InputError, "--frozen-epochs and a target"),
         ({"target_flops": 0.5, "teacher": "nowhere"}, OfflineError, "nowhere"),
     ],

@@ -10,11 +10,15 @@ from torch import nn
 
 from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.encoders import Encoder
-from prunecli.errors import MaskError, UnsupportedModelError
-from prunecli.masks import MaskSet
+from prunecli.errors import InputError, MaskError, UnsupportedModelError
+from prunecli.masks import MaskSet, prices
+from prunecli.masks.allocation import width_multiples
+from prunecli.masks.budget import encoder_flops, layer_parameters
 from prunecli.masks.gates import GatedNorm, put_gates, set_masks
-from prunecli.masks.units import Touch, touches
+from prunecli.masks.units import Touch, mask_shape, touches
+from prunecli.training.budget import Lagrangian
 from prunecli.training.live_cut import cut_live, parameters_left, put_back
+from prunecli.training.target import Target
 from tests import tiny
 
 SOME = np.arange(tiny.HIDDEN, dtype=np.float32)[None] % 3 > 0
@@ -110,6 +114,47 @@ def test_hidden_dimensions_go_in_two_steps_as_in_one(bert: Path, tmp_path: Path)
     assert {name: entry.read() for name, entry in tensors[0].items()} == {
         name: entry.read() for name, entry in tensors[1].items()
     }
+
+
+PRICES = prices.parameters(tiny.table(tiny.tiny_model("bert")))
+LEARNED = (("hidden",), ("head", "ffn_int", "hidden"))
+
+
+@pytest.mark.parametrize("count", [lambda encoder: prices.flops(encoder, 17), prices.parameters])
+@pytest.mark.parametrize("groups", LEARNED)
+def test_prices_and_expected_prices_are_counts_of_the_cut_encoder(
+    count: Callable[[Encoder], prices.Prices], groups: tuple[str, ...], bert_encoder: Encoder
+) -> None:
+    mask_set, everything = tiny.random_masks(bert_encoder, groups, 4), count(bert_encoder).only(groups)
+    counted = encoder_flops(bert_encoder, mask_set, 17), layer_parameters(bert_encoder, mask_set)
+    wanted = counted[everything.unit == "params"]
+    assert everything.of(
+        {group: [int(row.sum()) for row in mask] for group, mask in mask_set.masks.items()}
+    ) == pytest.approx(wanted)
+    sure = {group: torch.from_numpy(mask) for group, mask in mask_set.masks.items()}
+    assert float(Lagrangian(everything, 0.5).expected(sure)) == pytest.approx(
+        wanted / everything.dense, rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("share", [1.0, 0.6, 0.2])
+@pytest.mark.parametrize("groups", LEARNED)
+@pytest.mark.parametrize("open_", [0.1, 0.5, 0.9])
+def test_a_budget_is_spent_on_hidden_dimensions_and_units(
+    share: float, groups: tuple[str, ...], open_: float, bert_encoder: Encoder
+) -> None:
+    target = Target(PRICES.only(groups), share, width_multiples(bert_encoder, 1))
+    chances = {group: open_ * torch.rand(mask_shape(bert_encoder, group)) for group in groups}
+    kept = {group: mask.sum(1).tolist() for group, mask in target.by_chance(chances).items()}
+    reached = target.prices.of(kept) / target.prices.dense
+    one = (target.prices.at(1).dense - target.prices.at(0).dense) / target.prices.dense
+    assert share - max(one, 0.01) < reached <= share + 1e-9
+
+
+def test_a_budget_that_pays_for_no_stream_is_refused(bert_encoder: Encoder) -> None:
+    target = Target(PRICES.only(("hidden",)), 0.01, {})
+    with pytest.raises(InputError, match="leave no hidden dimension"):
+        target.by_chance({"hidden": torch.rand(1, tiny.HIDDEN)})
 
 
 def test_the_stream_can_be_rounded_to_what_hardware_likes(bert: Path, tmp_path: Path) -> None:
