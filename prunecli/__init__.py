@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         train_masks,
         verify_automodel,
     )
+    from prunecli.inference.pruning_cross_encoder import PruningCrossEncoder
     from prunecli.inference.pruning_encoder import PruningEncoder
     from prunecli.models.masked_seq import AutoModelForMaskedSeqModeling
     from prunecli.models.pruning_encoder import (
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AutoModelForMaskedSeqModeling",
     "Predictor",
+    "PruningCrossEncoder",
     "PruningEncoder",
     "PruningEncoderConfig",
     "PruningEncoderForSequenceClassification",
@@ -58,6 +60,7 @@ __all__ = [
 # Names that stand elsewhere than in the API.
 CLASSES = {
     "prunecli.models.masked_seq": ("AutoModelForMaskedSeqModeling",),
+    "prunecli.inference.pruning_cross_encoder": ("PruningCrossEncoder",),
     "prunecli.inference.pruning_encoder": ("PruningEncoder",),
     "prunecli.operations.predict": ("Predictor",),
     "prunecli.models.pruning_encoder": (

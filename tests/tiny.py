@@ -19,7 +19,14 @@ from prunecli.encoders import Encoder, ModelType, for_config, supported_model_ty
 from prunecli.masks import MaskSet, formats
 from prunecli.masks.units import GROUPS, mask_shape
 from prunecli.models.loading import load_model, model_class
-from prunecli.models.pruned import encoder_of, head_of, is_pruned
+from prunecli.models.masked_seq import MaskedSeqConfig, MaskedSeqModel
+from prunecli.models.pruned import head_of, is_pruned
+from prunecli.models.pruning_encoder import (
+    PruningEncoderConfig,
+    PruningEncoderForSequenceClassification,
+    PruningEncoderForTokenClassification,
+)
+from prunecli.models.shipped import encoder_of
 from prunecli.operations import apply_masks
 
 MODEL_TYPES = supported_model_types()
@@ -44,6 +51,17 @@ STREAMS = [
     if name in ("bert", "camembert", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta")
     for head in (*HEADS, "ForTokenClassification", "ForMultipleChoice")
 ]  # whose hidden dimensions can go
+# Models around an encoder, in each of their modes.
+AROUND: dict[str, tuple[type[PreTrainedModel], type[PreTrainedConfig], dict[str, Any]]] = {
+    "MaskedSeqModel": (MaskedSeqModel, MaskedSeqConfig, {"num_labels": 3}),
+    "PruningEncoderForSequenceClassification": (
+        PruningEncoderForSequenceClassification, PruningEncoderConfig, {"mode": "reranking_pruning"},
+    ),
+    "PruningEncoderForTokenClassification": (
+        PruningEncoderForTokenClassification, PruningEncoderConfig, {"mode": "pruning_only"},
+    ),
+}  # fmt: skip
+AROUND_MODELS = [(name, head) for name in ("bert", "modernbert") for head in AROUND]
 
 LAYERS, ATTENTION_HEADS, HIDDEN, INTERMEDIATE, VOCABULARY, TOKENS, LABELS = 3, 4, 32, 48, 100, 64, 3
 FIELDS = {
@@ -91,10 +109,20 @@ def tiny_config(model_type: str, **changes: Any) -> PreTrainedConfig:
 
 
 def tiny_model(model_type: str, head: str = CLASSIFICATION, seed: int = 0, **changes: Any) -> PreTrainedModel:
-    """Build a model of the stock class, with biases and norms that are not the usual zeros and ones."""
+    """Build a model of the stock class or around one; its biases and norms are not the usual zeros and ones."""
+    if head in AROUND:
+        return _model_around(model_type, head, seed, **changes)
     labels = {"num_labels": LABELS} if head == CLASSIFICATION else {}
     config = tiny_config(model_type, **{**labels, **changes})
     model: PreTrainedModel = getattr(transformers, row(model_type).stem + head)(config)
+    randomise(model, seed)
+    return model.eval()
+
+
+def _model_around(model_type: str, head: str, seed: int, **changes: Any) -> PreTrainedModel:
+    cls, config_class, entries = AROUND[head]
+    base = tiny_config(model_type, num_labels=1).to_dict()
+    model = cls(config_class(base_model_config=base, **{**entries, **changes}))
     randomise(model, seed)
     return model.eval()
 
@@ -182,6 +210,7 @@ def use_attention(model: PreTrainedModel, attention: str) -> None:
     `set_attn_implementation` reads a class's source file, which the class that prunecli makes in memory has not.
     """
     model.config._attn_implementation = attention
+    model.base_model.config._attn_implementation = attention  # another one in models around an encoder
 
 
 def table(model: PreTrainedModel) -> Encoder:

@@ -9,7 +9,7 @@ sum over examples of <v, outputs>, differentiated, gives one Gauss-Newton direct
     regression, embeddings    F = I                  v of random signs
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -22,7 +22,14 @@ DRAWN = 4
 
 def is_multi_label(model: nn.Module) -> bool:
     """Say whether a model's logits are of independent labels."""
-    return getattr(model.config, "problem_type", None) == "multi_label_classification"
+    kinds = (getattr(model.config, "problem_type", None), getattr(model.config, "task", None))
+    return kinds[0] == "multi_label_classification" or kinds[1] == "multilabel"
+
+
+def counted(batch: Mapping[str, Tensor]) -> Tensor:
+    """Return which predictions of a batch count: [B, T] those at tokens, or [B, M] all at the positions asked for."""
+    positions = batch.get("mask_indices")
+    return batch["attention_mask"] if positions is None else torch.ones_like(positions)
 
 
 def directions(
@@ -36,7 +43,9 @@ def directions(
         mask_BT: Attention mask: predictions at padding do not count.
         generator: Of the drawn vectors.
     """
-    logits = outputs.get("logits")
+    logits, ranking = outputs.get("logits"), outputs.get("ranking_logits")
+    if ranking is not None:  # a PruningEncoder's score beside what it says of tokens
+        yield from directions({"logits": ranking}, multi_label, mask_BT, generator)
     if logits is not None and logits.dim() == 2 and logits.shape[-1] == 1:
         yield logits.sum()
     elif logits is not None and logits.dim() == 2 and logits.shape[-1] <= EXACT_CLASSES and not multi_label:
@@ -51,7 +60,7 @@ def _product(outputs: Any, multi_label: bool, mask_BT: Tensor, generator: torch.
     if "start_logits" in outputs:
         ends = (outputs.start_logits, outputs.end_logits)
         return torch.stack([(logits_BT * _drawn(logits_BT, generator)).sum() for logits_BT in ends]).sum()
-    read: Tensor = outputs.logits if "logits" in outputs else outputs.last_hidden_state
+    read: Tensor = outputs["logits" if "logits" in outputs else "last_hidden_state"]
     read = read if read.dim() == 2 else read * mask_BT[..., None]
     if "logits" not in outputs:
         return (read * _signs(read, generator)).sum()

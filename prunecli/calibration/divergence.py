@@ -33,7 +33,12 @@ def divergence(
     if name == "last_hidden_state":
         return _masked((mine - wanted).square().mean(-1), mask_BT)
     if mine.dim() == 3:
-        return _masked(_softmax(mine, wanted, temperature), mask_BT)
+        each = _sigmoid if multi_label else _softmax
+        tokens = _masked(each(mine, wanted, temperature), mask_BT)
+        if "ranking_logits" not in teacher:
+            return tokens
+        mine, wanted = ({"logits": output["ranking_logits"]} for output in (student, teacher))
+        return tokens + divergence(mine, wanted, multi_label, mask_BT, temperature)
     if mine.shape[-1] == 1:
         return functional.mse_loss(mine, wanted)
     if multi_label:

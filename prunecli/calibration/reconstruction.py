@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from prunecli.calibration.backward import backward_passes
-from prunecli.calibration.directions import directions, is_multi_label
+from prunecli.calibration.directions import counted, directions, is_multi_label
 from prunecli.calibration.divergence import divergence
 from prunecli.calibration.layerwise import Stream, record_calls
 from prunecli.calibration.sublayers import Batch, expand, linear_of, sublayers
@@ -57,8 +57,7 @@ class Dense:
         """Return the mean divergence of another model's predictions on the held-out examples."""
         pairs = zip(self.held_out, self.predictions, strict=True)
         each = [
-            divergence(other(**batch), wanted, self.multi_label, batch["attention_mask"])
-            for batch, wanted in pairs
+            divergence(other(**batch), wanted, self.multi_label, counted(batch)) for batch, wanted in pairs
         ]
         distance = float(torch.stack(each).mean())
         return max(distance, 0.0) if math.isfinite(distance) else math.inf
@@ -156,7 +155,7 @@ def _needed_tokens(dense: nn.Module, encoder: Encoder, batches: Sequence[Batch])
     generator, multi_label = torch.Generator().manual_seed(0), is_multi_label(dense)
 
     def scalars(outputs: object, number: int) -> list[Tensor]:
-        return [next(directions(outputs, multi_label, batches[number]["attention_mask"], generator))]
+        return [next(directions(outputs, multi_label, counted(batches[number]), generator))]
 
     needed: dict[Touch, list[Tensor]] = {place: [] for place in sublayers(encoder)}
     for seen in backward_passes(dense, encoder, batches, scalars):

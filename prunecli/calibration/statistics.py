@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from prunecli.calibration.backward import Pass, backward_passes
-from prunecli.calibration.directions import directions, is_multi_label
+from prunecli.calibration.directions import counted, directions, is_multi_label
 from prunecli.calibration.sublayers import Batch, linear_of, sublayers
 from prunecli.encoders import Encoder
 from prunecli.masks.units import Touch
@@ -44,7 +44,7 @@ def gather(
     multi_label = is_multi_label(model)
 
     def scalars(outputs: object, number: int) -> list[Tensor]:
-        return list(directions(outputs, multi_label, batches[number]["attention_mask"], generator))
+        return list(directions(outputs, multi_label, counted(batches[number]), generator))
 
     sums = {place: _zeros(linear_of(model, place)) for place in sublayers(encoder)}
     weights = dict.fromkeys(sums, 0.0)

@@ -22,6 +22,7 @@ TOKENIZER_FILES = (
     "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model",
 )  # fmt: skip
 CARD = "README.md"
+NEW = "new_parameters"  # key of config.json: parameters that convert drew, and nobody has trained yet
 KEPT_TOKENS = "kept_tokens.safetensors"  # which tokens a cut vocabulary still has
 CARRIED = ("LICENSE", "NOTICE", KEPT_TOKENS)  # files that stay with the weights, whatever is made of them
 # Keys that transformers would act on and that no stranger's config.json may set: code, hub downloads.

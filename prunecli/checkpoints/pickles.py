@@ -127,7 +127,7 @@ def _entry(
     storage, width = tensor.storage, BYTES[tensor.storage.dtype]
     strides = [math.prod(tensor.shape[axis + 1 :]) for axis in range(len(tensor.shape))]
     moves = [(a, b) for size, a, b in zip(tensor.shape, tensor.stride, strides, strict=True) if size > 1]
-    if any(a != b for a, b in moves):
+    if any(a != b for a, b in moves) and 0 not in tensor.shape:
         raise pickle.UnpicklingError(f"tensor {name} does not stand in the order of its rows")
     first, last = places[f"{folder}data/{storage.key}"]
     start = first + tensor.offset * width

@@ -1,10 +1,12 @@
 """From what a user names to a folder: a path, `demo`, or a hub id."""
 
+import difflib
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints.folder import CARD, CARRIED
+from prunecli.checkpoints.run_folder import RECORD
 from prunecli.errors import InputError, OfflineError
 
 DEMO = "demo"
@@ -21,21 +23,55 @@ def find_model(name: str, task: str, **hub: Any) -> Path:
         **hub: What `snapshot_download` takes besides: `revision`, `token` ...
 
     Raises:
-        InputError: A path that does not exist.
+        InputError: A path to no folder.
         OfflineError: A hub id that is not in the cache, while the hub is out of reach.
     """
-    if name == DEMO:
-        return Path(str(resources.files("prunecli.demo"))) / "model"
     folder, downloaded = Path(name), DOWNLOADS / name / task
     if Path(task).name == task and not folder.is_absolute() and downloaded.is_dir():
         return downloaded
+    if name == DEMO or folder.exists() or _looks_like_a_path(name):
+        return find_folder(folder)
+    return _from_hub(name, {"allow_patterns": WANTED, **hub})
+
+
+def find_folder(folder: Path) -> Path:
+    """Return a folder on this disk, or the bundled one for `demo`; the hub is not asked.
+
+    Raises:
+        InputError: There is no such folder; the nearest name is told.
+    """
+    if str(folder) == DEMO:
+        return Path(str(resources.files("prunecli.demo"))) / "model"
     if folder.exists():
         return folder
-    if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-        raise InputError(
-            f"{name} does not exist", "name a checkpoint folder or a hub id such as bert-base-uncased"
-        )
-    return _from_hub(name, {"allow_patterns": WANTED, **hub})
+    near = _nearest(folder)
+    hint = f"did you mean {near}?" if near else "name the folder of a saved checkpoint"
+    raise InputError(f"{folder}: no such folder", hint)
+
+
+def _looks_like_a_path(name: str) -> bool:
+    """Say whether a name is meant for a folder here: by how it is written, or by the checkpoints in its parent."""
+    written = name.startswith((".", "~")) or name.endswith("/") or "\\" in name or name.count("/") > 1
+    parent = Path(name).parent
+    beside = parent.iterdir() if parent != Path() and parent.is_dir() else ()
+    return (
+        written
+        or Path(name).is_absolute()
+        or any((entry / file).is_file() for entry in beside for file in ("config.json", RECORD))
+    )
+
+
+def _nearest(folder: Path) -> Path | None:
+    """Return the folder whose name is most like that of one that is missing."""
+    missing = folder
+    while not missing.parent.is_dir():
+        missing = missing.parent
+    names = [entry.name for entry in missing.parent.iterdir() if entry.is_dir()]
+    near = difflib.get_close_matches(missing.name, names, n=1)
+    if not near:
+        return None
+    whole = missing.parent / near[0] / folder.relative_to(missing)
+    return whole if whole.is_dir() else missing.parent / near[0]
 
 
 def _from_hub(name: str, options: dict[str, Any]) -> Path:
@@ -47,7 +83,9 @@ def _from_hub(name: str, options: dict[str, Any]) -> Path:
     except HFValidationError:
         raise InputError(f"{name!r} is neither a folder nor a hub id") from None
     except Exception as error:  # no network, no such repository, no access: each raises its own type
+        near = _nearest(Path(name))
         raise OfflineError(
             f"{name} is no folder here, and it cannot be had from the hub: {type(error).__name__}",
-            f"check the name and the network, or run `hf download {name}` where there is one and copy the cache",
+            (f"did you mean the folder {near}? Else " if near else "")
+            + f"check the name and the network, or run `hf download {name}` where there is one and copy the cache",
         ) from None

@@ -1,6 +1,7 @@
 """`prunecli convert`."""
 
 import os
+from pathlib import Path
 
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
@@ -9,7 +10,8 @@ from prunecli.errors import ExitCode
 
 
 def _run(config: ConvertConfig, out: Output) -> ExitCode:
-    os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when transformers is imported
+    if Path(config.source).exists():
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when transformers is imported
     from prunecli.operations import convert
 
     result = convert.run(config)
@@ -23,14 +25,12 @@ def _run(config: ConvertConfig, out: Output) -> ExitCode:
             f"{', '.join(result.files)}"
         )
         return ExitCode.DONE
-    out.table(
-        ["check", "verdict", "detail"], [[item.check, item.status, item.detail] for item in result.findings]
-    )
-    failed = [item.check for item in result.findings if item.status == "fail"]
+    failed = out.findings(result.findings)
     if failed:
         out.line(f"What was written does not equal the source: {', '.join(failed)}. Nothing is left of it.")
         return ExitCode.VERDICT_NO
-    out.line(f"{result.out} is proven equal to its source. Next: prunecli verify-automodel {result.out}")
+    after = "" if result.to == "onnx" else f" Next: prunecli verify-automodel {result.out}"
+    out.line(f"{result.out} is proven equal to its source.{after}")
     return ExitCode.DONE
 
 
@@ -42,6 +42,8 @@ VERB = Verb(
         "prunecli convert ./open-provence-model ./converted",
         "prunecli convert ./pruning-encoder ./converted --allow-pickle",
         "prunecli convert ./my-reranker ./fresh --to pruning-encoder",
+        "prunecli convert bert-base-uncased ./tagger --to masked-seq --num-labels 3 --task multiclass",
         "prunecli convert ./converted ./reranker --to ranking-model --dtype float16",
+        "prunecli convert pruned-qqp pruned-qqp-onnx --to onnx",
     ),
 )

@@ -71,6 +71,12 @@ class Output:
             table.add_row(*(escape(cell) for cell in row))
         self.talk.print(table)
 
+    def findings(self, findings: Sequence[Any]) -> list[str]:
+        """Print a table of checks, and return the names of those that failed."""
+        rows = [[item.check, item.status, item.detail] for item in findings]
+        self.table(["check", "verdict", "detail"], rows)
+        return [item.check for item in findings if item.status == "fail"]
+
     def line(self, text: str) -> None:
         """Say one line."""
         if not (self.as_json or self.quiet):

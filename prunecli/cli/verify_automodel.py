@@ -10,11 +10,8 @@ def _run(config: VerifyConfig, out: Output) -> ExitCode:
     from prunecli.operations import verify_automodel
 
     result = verify_automodel.run(config)
-    out.table(
-        ["check", "verdict", "detail"], [[item.check, item.status, item.detail] for item in result.findings]
-    )
+    failed = out.findings(result.findings)
     out.result(result, quiet="ok" if result.passed else "failed", verb=config.verb)
-    failed = [item.check for item in result.findings if item.status == "fail"]
     if failed:
         out.line(f"{result.checkpoint} is not proven: {', '.join(failed)}")
         return ExitCode.VERDICT_NO
@@ -32,6 +29,7 @@ VERB = Verb(
     (
         "prunecli verify-automodel pruned-demo --against runs/demo-demo",
         "prunecli verify-automodel pruned --against ./my-model --masks masks.safetensors",
+        "prunecli verify-automodel ./converted --against ./pruning-encoder --allow-pickle",
         "prunecli verify-automodel ./any-checkpoint --json",
     ),
 )

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from prunecli.config.shared import DryRun, Overwrite, ShardSize
-from prunecli.fields import DANGEROUS, OUTPUT, Opt, VerbConfig
+from prunecli.config.shared import AllowPickle, Base, DryRun, Overwrite, ShardSize
+from prunecli.fields import OUTPUT, Opt, VerbConfig
+
+HEAD = "New head for positions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,20 +16,33 @@ class ConvertConfig(VerbConfig):
 
     verb: ClassVar[str] = "convert"
 
-    source: Annotated[Path, Opt("The folder to read: its kind is recognised.", positional=True)]
+    source: Annotated[str, Opt("Folder, demo, or hub id to read: its kind is recognised.", positional=True)]
     out: Annotated[Path | None, Opt("The folder to write; --dry-run needs none.", positional=True)] = None
     to: Annotated[
         str | None,
         Opt(
-            "Kind to write: pruning-encoder, ranking-model, stock. Default: what the source becomes.",
+            "Kind to write: masked-seq, onnx, pruned, pruning-encoder, ranking-model, stock. "
+            "Default: what the source becomes.",
             metavar="KIND",
         ),
     ] = None
     from_: Annotated[str | None, Opt("Insist on the kind of the source.", metavar="KIND")] = None
-    base: Annotated[
-        Path | None, Opt("Folder with the config.json of the base model, where the source only names one.")
-    ] = None
+    base: Base = None
     seed: Annotated[int, Opt("Seed of a new head.", minimum=0)] = 0
+    num_labels: Annotated[int | None, Opt("Labels that a position can have.", HEAD, minimum=1)] = None
+    task: Annotated[
+        Literal["multilabel", "multiclass"] | None,
+        Opt("Any number of labels at a position, or one of them. Default: multilabel.", HEAD),
+    ] = None
+    id2label: Annotated[
+        tuple[str, ...], Opt("Names of the labels, one at a time.", HEAD, metavar="NUMBER=NAME")
+    ] = ()
+    label2id: Annotated[
+        tuple[str, ...], Opt("The same the other way round; either is enough.", HEAD, metavar="NAME=NUMBER")
+    ] = ()
+    strict_mlm_check: Annotated[
+        bool, Opt("Refuse an encoder that AutoModelForMaskedLM does not know.", HEAD)
+    ] = False
     dtype: Annotated[
         Literal["keep", "float32", "float16", "bfloat16"], Opt("Type to round the weights to.", OUTPUT)
     ] = "keep"
@@ -38,6 +53,4 @@ class ConvertConfig(VerbConfig):
         float | None, Opt("Largest difference that counts as equal. Default: 1e-5.", OUTPUT, minimum=0)
     ] = None
     timeout: Annotated[int, Opt("Seconds that the isolated child may take.", OUTPUT, minimum=1)] = 600
-    allow_pickle: Annotated[
-        bool, Opt("Read tensors, and nothing but tensors, out of pytorch_model.bin files.", DANGEROUS)
-    ] = False
+    allow_pickle: AllowPickle = False

@@ -21,8 +21,8 @@ TaskKind = Annotated[
 MaxLength = Annotated[
     int | None,
     Opt(
-        "Tokens an example is cut to. Default: what a run was trained with, else 128, for SQuAD 384, or what the "
-        "model takes.",
+        "Tokens an example is cut to. Default: what a run was trained with, else 128, for SQuAD and "
+        "documents 384, or what the model takes.",
         minimum=8,
     ),
 ]
@@ -34,6 +34,12 @@ DryRun = Annotated[bool, Opt("Print the plan and write nothing.", OUTPUT)]
 Trust = Annotated[
     bool,
     Opt("Run the Python that the checkpoint carries. Files that prunecli wrote need no flag.", DANGEROUS),
+]
+AllowPickle = Annotated[
+    bool, Opt("Read tensors, and nothing but tensors, out of pytorch_model.bin files.", DANGEROUS)
+]
+Base = Annotated[
+    Path | None, Opt("Folder with the config.json of the base model, where the source only names one.")
 ]
 ShardSize = Annotated[str, Opt("Largest file of weights, as 5GB; what is over goes on in the next.", OUTPUT)]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Where to compute.", TRAINING)]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from prunecli.config.shared import MaskConvention, Trust
+from prunecli.config.shared import AllowPickle, Base, MaskConvention, Trust
 from prunecli.fields import MASKS, Opt, VerbConfig
 
 
@@ -15,7 +15,10 @@ class VerifyConfig(VerbConfig):
     verb: ClassVar[str] = "verify-automodel"
 
     checkpoint: Annotated[Path, Opt("The folder to verify.", positional=True)]
-    against: Annotated[Path | None, Opt("What it shall equal: a run folder or a checkpoint.")] = None
+    against: Annotated[
+        Path | None, Opt("What it shall equal: a run folder, a checkpoint, or what it was converted from.")
+    ] = None
+    base: Base = None
     masks: Annotated[Path | None, Opt("Masks to gate the --against checkpoint with.")] = None
     mask_convention: MaskConvention = "auto"
     atol: Annotated[
@@ -26,4 +29,5 @@ class VerifyConfig(VerbConfig):
         ),
     ] = None
     timeout: Annotated[int, Opt("Seconds that the isolated child may take.", MASKS, minimum=1)] = 600
+    allow_pickle: AllowPickle = False
     trust_remote_code: Trust = False

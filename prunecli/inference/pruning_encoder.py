@@ -7,13 +7,13 @@ overlapping windows, each with the query; its score is the best of theirs, and e
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any, Self
 
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from prunecli.checkpoints.folder import read_checkpoint
+from prunecli.checkpoints.source import find_model
 from prunecli.errors import InputError
 from prunecli.inference.batching import Batcher
 from prunecli.inference.document_reader import (
@@ -105,19 +105,22 @@ class PruningEncoder:
     def from_pretrained(
         cls, folder: str | PathLike[str], max_length: int | None = None, device: str = "auto"
     ) -> Self:
-        """Load a folder with prunecli's own classes; no code of the folder runs.
+        """Load a folder or a hub id with prunecli's own classes; no code of the folder runs.
 
         Raises:
             InputError: It is none that `convert` or `save_pretrained` wrote.
         """
-        checkpoint = read_checkpoint(Path(folder))
+        checkpoint = read_checkpoint(find_model(str(folder), ""))
         if checkpoint.config.get("model_type") != "pruning_encoder":
             raise InputError(
                 f"{folder} is no PruningEncoder of ours", f"prunecli convert {folder} OUT makes it one"
             )
         loaded = load_model(checkpoint)
         if loaded.new:
-            raise InputError(f"{folder}: tensor {loaded.new[0]} is missing", "convert the source again")
+            raise InputError(
+                f"{folder}: tensor {loaded.new[0]} is missing or was never trained",
+                "train the head with train-masks",
+            )
         tokenizer = load_tokenizer(checkpoint)
         length = longest_row(checkpoint, loaded.model, tokenizer, max_length)
         return cls(loaded.model.to(find_device(device)), tokenizer, length)  # type: ignore[arg-type]

@@ -124,7 +124,7 @@ def load_with_head(
         new = tuple(name for name in new if "pooler" not in name)
     if new:
         raise InputError(
-            f"{checkpoint.path}: tensor {new[0]} is missing, so the head would be random",
+            f"{checkpoint.path}: tensor {new[0]} is missing or was never trained, so the head would be random",
             "take the weights that were saved with config.json, or train a head with train-masks",
         )
     return model

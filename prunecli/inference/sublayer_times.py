@@ -31,6 +31,7 @@ from prunecli.masks.units import PRICED_GROUPS, mask_shape
 from prunecli.models import pruned
 from prunecli.models.loading import new_model
 from prunecli.models.modeling_pruned import resize
+from prunecli.models.shipped import encoder_of, head_of, inner_config
 from prunecli.shrink.config_changes import resized
 
 log = logging.getLogger(__name__)
@@ -122,10 +123,10 @@ def measure(
 
 def setting_of(checkpoint: Checkpoint, shape: Shape, device: torch.device, count: int) -> Setting:
     """Return what a checkpoint's times depend on."""
-    encoder = pruned.encoder_of(checkpoint)
+    encoder = encoder_of(checkpoint)
     return Setting(
         **shapes_of(encoder),
-        head=pruned.head_of(checkpoint.architecture, encoder),
+        head=head_of(checkpoint),
         batch_size=shape.batch_size,
         tokens=shape.tokens,
         device=device_name(device),
@@ -149,8 +150,8 @@ def _whole_times(
     checkpoint: Checkpoint, setting: Setting, device: torch.device, rounds: int
 ) -> tuple[float, float]:
     """Return the median time of the whole model, and of one that has lost every sublayer."""
-    encoder = pruned.encoder_of(checkpoint)
-    whole = new_model(pruned.stock_config(checkpoint.config), encoder, setting.head)
+    encoder = encoder_of(checkpoint)
+    whole = new_model(pruned.stock_config(inner_config(checkpoint.config)), encoder, setting.head)
     empty = copy.deepcopy(whole)
     _cut(empty, encoder, {})
     for model in (whole, empty):
@@ -214,8 +215,8 @@ def _resize(model: PreTrainedModel, encoder: Encoder, masks: MaskSet) -> None:
 
 def _one_layer(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the config of the stock encoder with its first layer only."""
-    entries = pruned.stock_config(checkpoint.config)
-    family = pruned.encoder_of(checkpoint).family
+    entries = pruned.stock_config(inner_config(checkpoint.config))
+    family = encoder_of(checkpoint).family
     sizes = dict.fromkeys(filter(None, (family.layers_field, family.repeats_field)), 1)
     kinds = {"layer_types": entries["layer_types"][:1]} if entries.get("layer_types") else {}
     return {**entries, **sizes, **kinds}

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from prunecli.checkpoints import strict_json
-from prunecli.checkpoints.folder import Checkpoint
+from prunecli.checkpoints.folder import NEW, Checkpoint
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.models import modeling_pruned, pruned, shipped
@@ -31,7 +31,7 @@ class Loaded:
         model: The model.
         encoder: Its family's table and sizes.
         head: Its class without the stem.
-        new: Parameters that the checkpoint did not have and that start at random.
+        new: Parameters that the checkpoint did not have, or that nobody has trained: they start at random.
     """
 
     model: PreTrainedModel
@@ -112,7 +112,8 @@ def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) 
             "take the weights that were saved with config.json",
         )
     model.train(False)
-    return Loaded(model, encoder, head, missing)
+    drawn = {name for name in checkpoint.config.get(NEW) or () if name in checkpoint.tensors}
+    return Loaded(model, encoder, head, tuple(sorted({*missing, *drawn})))
 
 
 def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:

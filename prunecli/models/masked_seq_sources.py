@@ -93,7 +93,7 @@ def read_whole(
                 f"leave {name} out, or start from the base encoder",
             )
     if asked.strict_mlm_check:
-        _check_mlm(checkpoint, config.base_config())
+        check_mlm(checkpoint, config.base_model_config["model_type"])
     return config, state
 
 
@@ -163,7 +163,7 @@ def read_encoder(checkpoint: Checkpoint, asked: Asked) -> tuple[PreTrainedConfig
             f"{checkpoint.path}: {kind} is no encoder with one width", "take an encoder such as BERT"
         )
     if asked.strict_mlm_check:
-        _check_mlm(checkpoint, base)
+        check_mlm(checkpoint, base.model_type)
     names = asked.labels
     count = len(names["id2label"]) if names else asked.num_labels
     if count is None or count < 1 or asked.num_labels not in (None, count):
@@ -208,12 +208,18 @@ def _is_stock(kind: Any) -> bool:
     )
 
 
-def _check_mlm(checkpoint: Checkpoint, base: PreTrainedConfig) -> None:
-    if type(base) in AutoModelForMaskedLM._model_mapping or STRICT in checkpoint.config.get("auto_map", {}):
-        return
-    raise UnsupportedModelError(
-        f"{checkpoint.path}: {STRICT} knows no {base.model_type}", "leave strict_mlm_check at False"
-    )
+def check_mlm(checkpoint: Checkpoint, model_type: str) -> None:
+    """Make sure that an encoder has a language model, too.
+
+    Raises:
+        UnsupportedModelError: Neither transformers nor the folder's own Python has one.
+    """
+    known = model_type in CONFIG_MAPPING and CONFIG_MAPPING[model_type] in AutoModelForMaskedLM._model_mapping
+    if not known and STRICT not in checkpoint.config.get("auto_map", {}):
+        raise UnsupportedModelError(
+            f"{checkpoint.path}: {STRICT} knows no {model_type}",
+            "leave strict_mlm_check (--strict-mlm-check) out",
+        )
 
 
 def check_whole(checkpoint: Checkpoint, report: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ import inspect
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from torch import nn
@@ -15,6 +16,8 @@ from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedMode
 from transformers.dynamic_module_utils import custom_object_save, get_class_from_dynamic_module
 from transformers.modeling_outputs import MaskedLMOutput
 from transformers.utils import logging
+
+from .modeling_pruned import resize  # it travels beside this file
 
 logger = logging.get_logger(__name__)
 
@@ -36,6 +39,7 @@ HUB = (
     "local_files_only",
 )  # arguments that say which files of the hub are meant
 MODULE = "modeling_masked_seq"
+FILES = (f"{MODULE}.py", "modeling_pruned.py")
 REMOTE = "transformers_modules."  # where transformers imports a folder's Python from, once its user trusts it
 # What the config of the encoder must not decide: code, downloads, number types, the labels of this head.
 NOT_THE_ENCODERS = (
@@ -52,6 +56,7 @@ class MaskedSeqConfig(PretrainedConfig):
     """What the encoder is, and what the head says.
 
     base_model_config: the stock config of the encoder, with its `model_type`.
+    base_model_cut: what was cut out of the encoder, as `modeling_pruned.py` explains it; None where nothing was.
     task: `multilabel` (any number of labels at a position) or `multiclass` (one of them).
     base_model_attr_name: what the encoder is called in the model; its `model_type` where None.
     base_model_code: classes of an encoder that transformers does not know, in files of the same folder.
@@ -63,6 +68,7 @@ class MaskedSeqConfig(PretrainedConfig):
     def __init__(
         self,
         base_model_config=None,
+        base_model_cut=None,
         task=MULTILABEL,
         base_model_attr_name=None,
         base_model_code=None,
@@ -77,6 +83,8 @@ class MaskedSeqConfig(PretrainedConfig):
             key: value for key, value in (base_model_config or {}).items() if key not in NOT_THE_ENCODERS
         }
         self.base_model_config.setdefault("model_type", "bert")
+        self.base_model_cut = base_model_cut
+        kwargs.pop("new_parameters", None)  # said of a head that nobody has trained: who saves this has
         self.base_model_attr_name = attribute_name(
             base_model_attr_name or self.base_model_config["model_type"]
         )
@@ -164,6 +172,8 @@ class MaskedSeqModel(PreTrainedModel):
         if encoder is None:
             asked = {} if attention is None else {"attn_implementation": attention}
             encoder = without_pooler(AutoModel.from_config, config.base_config(), **asked)
+            if config.base_model_cut is not None:
+                resize(encoder, SimpleNamespace(**config.base_model_cut))
         self.base_model_prefix = config.base_model_attr_name
         self.add_module(self.base_model_prefix, encoder)
         self._no_split_modules = encoder._no_split_modules
@@ -244,7 +254,7 @@ class MaskedSeqModel(PreTrainedModel):
         return embeddings
 
     def save_pretrained(self, save_directory, **kwargs):
-        """Save the weights, a config that says where the classes are, and the file with the classes: this one."""
+        """Save the weights, a config that says where the classes are, and the files with the classes."""
         self.config.auto_map = auto_map(self.config)
         encoder = {"AutoConfig": self.base_model.config, "AutoModel": self.base_model}
         own = {auto: part for auto, part in encoder.items() if type(part).__module__.startswith(REMOTE)}
@@ -252,11 +262,12 @@ class MaskedSeqModel(PreTrainedModel):
         super().save_pretrained(save_directory, **kwargs)
         if not kwargs.get("is_main_process", True):
             return
-        for part in own.values():
+        for name in FILES:
+            source, target = Path(__file__).with_name(name), Path(save_directory) / name
+            if not (target.exists() and target.samefile(source)):
+                shutil.copyfile(source, target)
+        for part in own.values():  # last: an encoder of prunecli's own brings its own modeling_pruned.py
             custom_object_save(part, save_directory)
-        target = Path(save_directory) / f"{MODULE}.py"
-        if not (target.exists() and target.samefile(__file__)):
-            shutil.copyfile(__file__, target)
 
 
 def class_in_file(cls):

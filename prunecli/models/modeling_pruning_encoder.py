@@ -10,6 +10,7 @@ import inspect
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from torch import nn
@@ -21,6 +22,8 @@ from transformers import (
     PreTrainedModel,
 )
 from transformers.modeling_outputs import ModelOutput, SequenceClassifierOutput, TokenClassifierOutput
+
+from .modeling_pruned import resize  # it travels beside this file
 
 RERANKING, PRUNING_ONLY = "reranking_pruning", "pruning_only"
 PRUNE, KEEP = 0, 1
@@ -44,6 +47,7 @@ class PruningEncoderConfig(PretrainedConfig):
 
     mode: `reranking_pruning` (a score and keep or prune for each token) or `pruning_only`.
     base_model_config: the stock config of the encoder, with its `model_type`.
+    base_model_cut: what was cut out of the encoder, as `modeling_pruned.py` explains it; None where nothing was.
     pruning_config: `classifier_dropout`, `hidden_state` (which state the pruning head reads), `default_threshold`.
     """
 
@@ -51,7 +55,9 @@ class PruningEncoderConfig(PretrainedConfig):
     # A list: Trainer adds to it. Its metrics then get the same from this class as from a stock one.
     keys_to_ignore_at_inference = ["pruning_logits", "ranking_logits"]  # noqa: RUF012
 
-    def __init__(self, mode=RERANKING, base_model_config=None, pruning_config=None, **kwargs):
+    def __init__(
+        self, mode=RERANKING, base_model_config=None, base_model_cut=None, pruning_config=None, **kwargs
+    ):
         if mode not in (RERANKING, PRUNING_ONLY):
             raise ValueError(f"mode {mode!r} is neither {RERANKING!r} nor {PRUNING_ONLY!r}")
         self.mode = mode
@@ -59,6 +65,8 @@ class PruningEncoderConfig(PretrainedConfig):
             key: value for key, value in (base_model_config or {}).items() if key not in NOT_THE_BASES
         }
         self.base_model_config.setdefault("model_type", "bert")
+        self.base_model_cut = base_model_cut
+        kwargs.pop("new_parameters", None)  # said of a head that nobody has trained: who saves this has
         self.pruning_config = {
             "classifier_dropout": 0.1,
             "hidden_state": LAST_HIDDEN_STATE,
@@ -156,6 +164,8 @@ class PruningEncoderModel(PreTrainedModel):
             stock = _without_pooler(base, asked)
             self.add_module(stock.base_model_prefix, stock)
         self.__dict__["stock"] = stock
+        if config.base_model_cut is not None:
+            resize(stock.base_model, SimpleNamespace(**config.base_model_cut))
         # What the stock class took: a second model of this config must not ask for what it cannot do.
         self.config._attn_implementation_internal = stock.config._attn_implementation
         self.base_model_prefix = stock.base_model_prefix
@@ -240,13 +250,14 @@ class PruningEncoderModel(PreTrainedModel):
         self.base_model.set_input_embeddings(value)
 
     def save_pretrained(self, save_directory, **kwargs):
-        """Save the weights, a config that says where the classes are, and the file with the classes: this one."""
+        """Save the weights, a config that says where the classes are, and the files with the classes."""
         self.config.auto_map = auto_map(self.config.to_dict())
         super().save_pretrained(save_directory, **kwargs)
         if kwargs.get("is_main_process", True):
-            target = Path(save_directory) / f"{MODULE}.py"
-            if not (target.exists() and target.samefile(__file__)):
-                shutil.copyfile(__file__, target)
+            for name in FILES:
+                source, target = Path(__file__).with_name(name), Path(save_directory) / name
+                if not (target.exists() and target.samefile(source)):
+                    shutil.copyfile(source, target)
 
 
 class PruningEncoderForSequenceClassification(PruningEncoderModel):
@@ -300,12 +311,21 @@ class PruningEncoderForTokenClassification(PruningEncoderModel):
         token_type_ids=None,
         labels=None,
         return_dict=None,
+        relevance=None,
         **kwargs,
     ):
+        """Return keep or prune for each token.
+
+        labels: [batch, tokens], 1 where a token is to be kept, -100 where it does not count.
+        relevance: [batch], the label of the score, whose loss is added; unused where the mode has none.
+        """
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
         output, pruning_logits = self._run({**inputs, **kwargs})
+        losses = [] if labels is None else [pruning_loss(pruning_logits, labels)]
+        if relevance is not None and "logits" in output:
+            losses.append(ranking_loss(output.logits, relevance))
         found = PruningTokenOutput(
-            loss=None if labels is None else pruning_loss(pruning_logits, labels),
+            loss=sum(losses) if losses else None,
             logits=pruning_logits,
             hidden_states=output.get("hidden_states"),
             attentions=output.get("attentions"),
@@ -318,7 +338,7 @@ def ranking_loss(logits, labels):
     """Binary cross-entropy for one label or labels of the logits' shape, else cross-entropy over the labels."""
     if logits.shape[-1] == 1 or labels.shape == logits.shape:
         return nn.functional.binary_cross_entropy_with_logits(logits, labels.view_as(logits).to(logits.dtype))
-    return nn.functional.cross_entropy(logits, labels.view(-1))
+    return nn.functional.cross_entropy(logits, labels.view(-1).long())
 
 
 def pruning_loss(logits, labels):
@@ -338,6 +358,7 @@ def _without_pooler(base, asked):
 
 
 MODULE = "modeling_pruning_encoder"
+FILES = (f"{MODULE}.py", "modeling_pruned.py")
 
 
 def auto_map(config):

@@ -10,12 +10,13 @@ from importlib import resources
 from typing import Any
 
 from prunecli.checkpoints.folder import Checkpoint
+from prunecli.checkpoints.kinds.pruned import PREFIX
+from prunecli.checkpoints.kinds.pruned import is_pruned as is_pruned
 from prunecli.encoders import Encoder, for_config
 from prunecli.errors import UnsupportedModelError
 
 MODULE = "modeling_pruned"
 FILE = f"{MODULE}.py"
-PREFIX = "pruned_"
 # What the shipped config has besides the stock one's keys.
 CUT_KEYS = (
     "pruned_linears", "gathered_inputs", "scattered_outputs", "module_attributes", "kept_heads", "without_heads",
@@ -31,11 +32,6 @@ AUTO_CLASSES = {
     "ForSequenceClassification": "AutoModelForSequenceClassification",
     "ForTokenClassification": "AutoModelForTokenClassification",
 }
-
-
-def is_pruned(config: Mapping[str, Any]) -> bool:
-    """Say whether a `config.json` is of a folder that carries the shipped class."""
-    return str(config.get("model_type", "")).startswith(PREFIX) and "pruned_linears" in config
 
 
 def stock_config(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,13 @@
-"""Folders whose class is ours and not transformers': which modeling file they carry, and whether it is the one.
+"""Folders whose class is ours and not transformers': which modeling files they carry, and whether these are the ones.
 
-Two sorts: pruned folders, whose file `prunecli.models.pruned` renders for their family and head; and models around a
-whole encoder, whose file is one of this package as it stands. A folder is trusted only if its file and its
+Two sorts: pruned folders, whose file `prunecli.models.pruned` renders for their family and head; and models around an
+encoder, whose files are some of this package as they stand. A folder is trusted only if its files and its
 `auto_map` are, byte for byte, what prunecli writes.
 """
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
@@ -17,6 +17,7 @@ from prunecli.errors import InputError
 from prunecli.models import pruned
 
 INSIDE = "base_model_config"  # where models around an encoder keep its stock config
+CUT = "base_model_cut"  # and what was cut out of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Around:
     """A model around an encoder: a row of `AROUND`.
 
     Attributes:
-        module: The modeling file, a module of this package that has `auto_map(config)`.
+        module: The modeling file, a module of this package that has `auto_map(config)` and `FILES`.
         stem: What its class names begin with.
     """
 
@@ -41,17 +42,20 @@ AROUND = {
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """The modeling file that a folder has to carry.
+    """The modeling files that a folder has to carry.
 
     Attributes:
-        file: Its name.
-        text: What stands in it.
+        files: What stands in each, by its name; the first has the classes.
         auto_map: What config.json has to say.
     """
 
-    file: str
-    text: str
+    files: dict[str, str]
     auto_map: dict[str, str]
+
+    @property
+    def names(self) -> str:
+        """Return the names of the files, for messages."""
+        return " and ".join(self.files)
 
 
 def is_around(config: Mapping[str, Any]) -> bool:
@@ -59,28 +63,63 @@ def is_around(config: Mapping[str, Any]) -> bool:
     return config.get("model_type") in AROUND
 
 
+def is_cut(config: Mapping[str, Any]) -> bool:
+    """Say whether a config says of an encoder, its own or the one inside, which units are left."""
+    return pruned.is_pruned(config) or (is_around(config) and config.get(CUT) is not None)
+
+
 def shipped(checkpoint: Checkpoint) -> Shipped | None:
-    """Return the modeling file that a folder has to carry; None where no class of ours is meant."""
+    """Return the modeling files that a folder has to carry; None where no class of ours is meant."""
     if pruned.is_pruned(checkpoint.config):
         encoder = pruned.encoder_of(checkpoint)
         head = pruned.head_of(checkpoint.architecture, encoder)
-        return Shipped(pruned.FILE, pruned.render(encoder, head), pruned.auto_map(encoder, head))
+        return Shipped({pruned.FILE: pruned.render(encoder, head)}, pruned.auto_map(encoder, head))
     if not is_around(checkpoint.config):
         return None
-    module = AROUND[checkpoint.config["model_type"]].module
-    text = resources.files(__package__).joinpath(f"{module}.py").read_text(encoding="utf-8")
-    own = importlib.import_module(f"{__package__}.{module}")
-    return Shipped(f"{module}.py", text, own.auto_map(checkpoint.config))
+    own = importlib.import_module(f"{__package__}.{AROUND[checkpoint.config['model_type']].module}")
+    package = resources.files(__package__)
+    texts = {name: package.joinpath(name).read_text(encoding="utf-8") for name in own.FILES}
+    return Shipped(texts, own.auto_map(checkpoint.config))
 
 
 def is_ours(checkpoint: Checkpoint) -> bool:
-    """Say whether a folder runs nothing but a modeling file that is byte for byte what prunecli writes."""
+    """Say whether a folder runs nothing but modeling files that are byte for byte what prunecli writes."""
     expected = shipped(checkpoint)
     if expected is None:
         return False
-    file = checkpoint.path / expected.file
-    same = file.is_file() and file.read_bytes() == expected.text.encode()
+    found = {name: checkpoint.path / name for name in expected.files}
+    same = all(
+        file.is_file() and file.read_bytes() == expected.files[name].encode() for name, file in found.items()
+    )
     return same and checkpoint.config.get("auto_map") == expected.auto_map
+
+
+def inner_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the config that has the encoder's own words: the one inside of a model around it."""
+    inside: Mapping[str, Any] = config[INSIDE] if is_around(config) else config
+    return inside
+
+
+def cut_config(
+    checkpoint: Checkpoint, encoder: Encoder, changes: Mapping[str, Any], native: bool
+) -> dict[str, Any]:
+    """Return the `config.json` of what is left of a checkpoint after a cut.
+
+    Args:
+        checkpoint: What is cut.
+        encoder: Its table and dense sizes.
+        changes: What the plan says of the cut: all of it, or where `native`, in the stock config's own words.
+        native: Whether the stock class of the encoder will do.
+    """
+    config = checkpoint.config
+    if not is_around(config):
+        if native:
+            return {**pruned.stock_config(config), **changes}
+        return pruned.shipped_config(config, encoder, head_of(checkpoint), changes)
+    cut = {key: value for key, value in changes.items() if key in pruned.CUT_KEYS}
+    stock = {key: value for key, value in changes.items() if key not in pruned.CUT_KEYS}
+    shown = {key: value for key, value in stock.items() if key in config}
+    return {**config, **shown, INSIDE: {**config[INSIDE], **stock}, CUT: None if native else cut}
 
 
 def encoder_of(checkpoint: Checkpoint) -> Encoder:
@@ -95,7 +134,9 @@ def encoder_of(checkpoint: Checkpoint) -> Encoder:
     inside = checkpoint.config.get(INSIDE)
     if not isinstance(inside, dict):
         raise InputError(f"{checkpoint.path / 'config.json'} has no {INSIDE}", "convert the source again")
-    return for_config(inside)
+    encoder = for_config(inside)
+    name = checkpoint.config.get("base_model_attr_name") or encoder.model_type.prefix
+    return replace(encoder, model_type=replace(encoder.model_type, prefix=name))
 
 
 def head_of(checkpoint: Checkpoint) -> str:

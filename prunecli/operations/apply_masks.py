@@ -5,7 +5,7 @@ torch is not needed, but for the tokenizer that splits the texts of `--prune-voc
 
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prunecli.checkpoints.atomic import check_source, check_target, staged_folder
@@ -31,7 +31,7 @@ from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops, layer_shapes
 from prunecli.masks.formats import FILE as MASKS
 from prunecli.masks.formats import safetensors_masks
-from prunecli.models import pruned
+from prunecli.models.shipped import cut_config, encoder_of, head_of, is_around, is_cut, shipped
 from prunecli.reports import model_card, run_record
 from prunecli.shrink.already import already_cut
 from prunecli.shrink.plan import CutPlan, plan_cut
@@ -40,6 +40,7 @@ from prunecli.shrink.vocabulary import Vocabulary, rows_of
 
 log = logging.getLogger(__name__)
 
+AROUND_REASON = "a model around an encoder has a class of its own"
 TOKENS = 128  # length at which FLOPs are counted where no run says how long its examples are
 
 
@@ -94,22 +95,22 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
         check_target(config.out, config.overwrite)
         check_source(config.out, config.source)
     checkpoint = read_checkpoint(model_of(config.source))
-    encoder = pruned.encoder_of(checkpoint)
-    pruned.head_of(checkpoint.architecture, encoder)
+    encoder = encoder_of(checkpoint)
+    head_of(checkpoint)
     already = already_cut(checkpoint, encoder)
     masks = _masks(config, checkpoint, encoder, already)
     total = masks.after(already)
     total.check(encoder, str(checkpoint.path))
     plan = plan_cut(checkpoint, encoder, masks, already, _vocabulary(config, checkpoint, encoder))
-    native = _native(config, plan)
-    plan = plan.as_native() if native else plan
+    after = _after(config, checkpoint, encoder, plan)
+    plan = plan if is_cut(after.config) else plan.as_native()
     if encoder.sharing:
         log.info(encoder.sharing)
     around = read_sentence_files(checkpoint)
-    result = _result(config, checkpoint, encoder, already, total, plan, native, around)
+    result = _result(config, checkpoint, encoder, already, total, plan, after, around)
     if not config.dry_run and config.out is not None:
         with staged_folder(config.out, config.overwrite) as folder:
-            _write(folder, config, checkpoint, encoder, total, plan, result, around)
+            _write(folder, config, checkpoint, encoder, total, plan, after, result, around)
     return result
 
 
@@ -136,13 +137,17 @@ def _vocabulary(config: ApplyMasksConfig, checkpoint: Checkpoint, encoder: Encod
     return vocabulary_for(checkpoint, encoder, config.prune_vocab, config.fields)
 
 
-def _native(config: ApplyMasksConfig, plan: CutPlan) -> bool:
-    if config.native == "always" and plan.native is None:
+def _after(config: ApplyMasksConfig, checkpoint: Checkpoint, encoder: Encoder, plan: CutPlan) -> Checkpoint:
+    """Return the checkpoint with the config of what is left of it."""
+    reason = AROUND_REASON if is_around(checkpoint.config) else plan.native_reason
+    if config.native == "always" and reason:
         raise MaskError(
-            f"a stock config cannot say this cut: {plan.native_reason}",
+            f"a stock config cannot say this cut: {reason}",
             "leave --native at auto: the shipped class loads with trust_remote_code=True",
         )
-    return plan.native is not None and config.native != "never"
+    native = None if config.native == "never" else plan.native
+    changes = plan.changes if native is None else native
+    return replace(checkpoint, config=cut_config(checkpoint, encoder, changes, native is not None))
 
 
 def _result(
@@ -152,9 +157,11 @@ def _result(
     already: MaskSet,
     total: MaskSet,
     plan: CutPlan,
-    native: bool,
+    after: Checkpoint,
     around: SentenceFiles,
 ) -> ApplyMasksResult:
+    code = shipped(after)
+    own = AROUND_REASON if is_around(after.config) else plan.native_reason
     layers = layer_shapes(encoder, total)
     tokens = read_result(config.source).get("tokens", TOKENS) if is_run(config.source) else TOKENS
     names = [
@@ -167,13 +174,13 @@ def _result(
         *([KEPT_TOKENS] if plan.vocabulary is not None else []),
         *(path.name for path in checkpoint.carried_files),
         *around.names,
-        *([] if native else [pruned.FILE]),
+        *([] if code is None else code.files),
     ]
     return ApplyMasksResult(
         out=config.out,
         source=checkpoint.path,
-        native=native,
-        reason="" if native else plan.native_reason or "--native never asked for it",
+        native=code is None,
+        reason="" if code is None else own or "--native never asked for it",
         layers=(_layers(encoder, already), _layers(encoder, total)),
         hidden=(_hidden(encoder, already), _hidden(encoder, total)),
         heads=[layer.heads for layer in layers],
@@ -206,16 +213,15 @@ def _write(
     encoder: Encoder,
     total: MaskSet,
     plan: CutPlan,
+    after: Checkpoint,
     result: ApplyMasksResult,
     around: SentenceFiles,
 ) -> None:
-    if result.native:
-        written_config = {**pruned.stock_config(checkpoint.config), **(plan.native or {})}
-    else:
-        head = pruned.head_of(checkpoint.architecture, encoder)
-        written_config = pruned.shipped_config(checkpoint.config, encoder, head, plan.changes)
-        (folder / pruned.FILE).write_text(pruned.render(encoder, head), encoding="utf-8")
-    write_json(folder / "config.json", written_config)
+    code = shipped(after)
+    for name, text in ({} if code is None else code.files).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    auto_map = {} if code is None else {"auto_map": code.auto_map}
+    write_json(folder / "config.json", {**after.config, **auto_map})
     limit = parse_size(config.max_shard_size)
     digests = write_weights(folder, plan.declared, cut_tensors(plan), limit)
     if total.masks:

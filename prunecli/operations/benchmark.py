@@ -33,7 +33,7 @@ from prunecli.masks import MaskSet
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.latency_table import LatencyTable
 from prunecli.models.loading import Loaded, load_model
-from prunecli.models.pruned import encoder_of
+from prunecli.models.shipped import encoder_of
 from prunecli.shrink.already import already_cut
 from prunecli.training.callbacks import Progress
 

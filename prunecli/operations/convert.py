@@ -6,14 +6,17 @@ from pathlib import Path
 
 from prunecli.checkpoints import kinds
 from prunecli.checkpoints.atomic import check_source, check_target, staged_folder
-from prunecli.checkpoints.folder import CARD, RECORD, Checkpoint, files_in, sha256
-from prunecli.checkpoints.kinds.base import Model, Reading, peek, whole_number
+from prunecli.checkpoints.folder import CARD, NEW, RECORD, Checkpoint, files_in, inside, sha256
+from prunecli.checkpoints.kinds.base import Model, NewTensor, Reading, peek, whole_number
+from prunecli.checkpoints.kinds.masked_seq import NAME as MASKED_SEQ
+from prunecli.checkpoints.kinds.masked_seq import names_of
 from prunecli.checkpoints.kinds.pruning_encoder import PRUNING_ONLY
 from prunecli.checkpoints.retyping import TYPES, contents, declare
 from prunecli.checkpoints.safetensors_file import Declared, TensorEntry
 from prunecli.checkpoints.sentence_files import SentenceFiles, read_sentence_files
 from prunecli.checkpoints.shards import file_names, parse_size, write_weights
-from prunecli.checkpoints.strict_json import write_json
+from prunecli.checkpoints.source import WANTED, find_model
+from prunecli.checkpoints.strict_json import read_object, write_json
 from prunecli.checkpoints.tokenizer_files import SETTINGS, write_tokenizer
 from prunecli.config import ConvertConfig
 from prunecli.encoders import for_config
@@ -21,10 +24,14 @@ from prunecli.errors import InputError
 from prunecli.masks import MaskSet
 from prunecli.masks.formats import FILE as MASKS
 from prunecli.masks.formats import safetensors_masks
-from prunecli.models import pruned
-from prunecli.models.shipped import shipped
+from prunecli.models.masked_seq_sources import check_mlm
+from prunecli.models.onnx_graph import check_installed, graph_files
+from prunecli.models.shipped import is_cut, shipped
+from prunecli.operations.onnx_folder import KIND as ONNX
+from prunecli.operations.onnx_folder import put_graph
 from prunecli.reports import converted_card, run_record
 from prunecli.shrink.noted_heads import as_pruned, notes_heads
+from prunecli.verification import parity
 from prunecli.verification.base import Finding
 from prunecli.verification.conversion import prove
 
@@ -76,15 +83,19 @@ def run(config: ConvertConfig) -> ConvertResult:
     """
     if config.out is None and not config.dry_run:
         raise InputError("convert needs a folder to write", "name it after the source, or add --dry-run")
+    if config.to == ONNX:
+        check_installed()
+    pickles = ["*.bin"] if config.allow_pickle else []
+    source = find_model(config.source, "", allow_patterns=[*WANTED, *pickles])
     if config.out is not None:
         check_target(config.out, config.overwrite)
-        check_source(config.out, config.source)
-    kind = kinds.recognise(config.source, config.from_)
+        check_source(config.out, source)
+    kind = kinds.recognise(source, config.from_)
     to = config.to or kinds.kinds()[kind].becomes
-    model, masks = _in_words_of_today(config.source, _read(config, kind, to))
+    model, masks = _in_words_of_today(source, _read(source, config, kind, to))
     declared = _declared(config, model)
-    around = _around(config.source, model)
-    result = _result(config, kind, to, model, declared, around)
+    around = _around(source, model)
+    result = _result(source, config, kind, to, model, declared, around)
     if config.dry_run or config.out is None:
         return result
     try:
@@ -97,12 +108,22 @@ def run(config: ConvertConfig) -> ConvertResult:
         return replace(result, findings=unequal.findings)
 
 
-def _read(config: ConvertConfig, kind: str, to: str) -> Model:
-    target = kinds.target(to)
-    source = kinds.kinds()[kind]
-    assert source.read is not None and target.make is not None
-    reading = Reading(config.allow_pickle, config.base, config.seed)
-    return target.make(source.read(config.source, reading), reading)
+def _read(source: Path, config: ConvertConfig, kind: str, to: str) -> Model:
+    target, read = kinds.target(to), kinds.kinds()[kind].read
+    assert read is not None and target.make is not None
+    names = names_of(config.id2label, config.label2id)
+    reading = Reading(config.allow_pickle, config.base, config.seed, config.num_labels, config.task, names)
+    model = target.make(read(source, reading), reading)
+    asked = config.strict_mlm_check or names or config.num_labels or config.task
+    if asked and model.config["model_type"] != MASKED_SEQ:
+        raise InputError(
+            f"{to} has no head for positions, which --num-labels, --task, --id2label, --label2id and "
+            "--strict-mlm-check are about",
+            "add --to masked-seq, or leave them out",
+        )
+    if config.strict_mlm_check:
+        check_mlm(Checkpoint(source, model.config, {}), model.encoder["model_type"])
+    return model
 
 
 def _in_words_of_today(source: Path, model: Model) -> tuple[Model, MaskSet | None]:
@@ -126,11 +147,29 @@ def _around(source: Path, model: Model) -> SentenceFiles:
     return SentenceFiles({}, {}) if model.config.get("mode") == PRUNING_ONLY else found
 
 
+def _carried(source: Path, model: Model, to: str) -> list[Path]:
+    """Return the files that stay with the weights: licenses, and what was cut out of a folder."""
+    cut = (source / MASKS).is_file() and "base_model_config" not in model.config and to != ONNX
+    return [*Checkpoint(source, {}, {}).carried_files, *([inside(source, MASKS)] if cut else [])]
+
+
+def _dtype(config: ConvertConfig) -> str:
+    """Return the type that the weights get: `keep` as they are, and float32 in a graph."""
+    if config.to == ONNX and config.dtype not in ("keep", "float32"):
+        raise InputError(
+            f"--to onnx writes float32, and --dtype is {config.dtype}",
+            "leave --dtype out, and round the graph with onnxruntime's own tools",
+        )
+    return "float32" if config.to == ONNX else config.dtype
+
+
 def _declared(config: ConvertConfig, model: Model) -> list[Declared]:
-    return [declare(name, source, TYPES.get(config.dtype)) for name, source in model.tensors.items()]
+    dtype = TYPES.get(_dtype(config))
+    return [declare(name, source, dtype) for name, source in model.tensors.items()]
 
 
 def _result(
+    source: Path,
     config: ConvertConfig,
     kind: str,
     to: str,
@@ -138,28 +177,30 @@ def _result(
     declared: list[Declared],
     around: SentenceFiles,
 ) -> ConvertResult:
-    carried = Checkpoint(config.source, {}, {}).carried_files
+    carried = _carried(source, model, to)
     tokenizer = Checkpoint(model.tokenizer, {}, {}).tokenizer_files
-    code = shipped(Checkpoint(config.source, model.config, {}))
+    code = None if to == ONNX else shipped(Checkpoint(source, model.config, {}))
+    size = sum(tensor.size for tensor in declared)
+    weights = graph_files(size) if to == ONNX else file_names(declared, parse_size(config.max_shard_size))
     names = [
         "config.json",
-        *file_names(declared, parse_size(config.max_shard_size)),
+        *weights,
         *(path.name for path in (*tokenizer, *carried)),
         *around.names,
-        *([] if code is None else [code.file]),
-        *([MASKS] if pruned.is_pruned(model.config) else []),
+        *([] if code is None else code.files),
+        *([MASKS] if is_cut(model.config) else []),
         RECORD,
         CARD,
     ]
     return ConvertResult(
         out=config.out,
-        source=config.source,
+        source=source,
         kind=kind,
         to=to,
         says=model.says,
         notes=model.notes,
         tensors=len(declared),
-        bytes=sum(tensor.size for tensor in declared),
+        bytes=size,
         files=tuple(sorted(names)),
     )
 
@@ -174,26 +215,38 @@ def _write(
     """
     code = shipped(Checkpoint(folder, model.config, {}))
     written = dict(model.config)
-    if config.dtype != "keep":
-        written["dtype"] = config.dtype
+    if _dtype(config) != "keep":
+        written["dtype"] = _dtype(config)
+    new = [name for name, tensor in model.tensors.items() if isinstance(tensor, NewTensor)]
+    if new:
+        written[NEW] = new
     if code is not None:
         written["auto_map"] = code.auto_map
-        (folder / code.file).write_text(code.text, encoding="utf-8")
+        for name, text in code.files.items():
+            (folder / name).write_text(text, encoding="utf-8")
     write_json(folder / "config.json", written)
     chunks = (contents(model.tensors[tensor.name], tensor.dtype) for tensor in declared)
     digests = write_weights(folder, declared, chunks, parse_size(config.max_shard_size))
     _write_tokenizer(folder, model)
-    for path in Checkpoint(config.source, {}, {}).carried_files:
+    for path in _carried(result.source, model, result.to):
         shutil.copyfile(path, folder / path.name)
-    findings = prove(folder, config, result.kind)
-    if any(finding.status == "fail" for finding in findings):
+    findings = prove(folder, result.source, result.kind, config)
+    if result.to == ONNX and not _failed(findings):
+        findings += (put_graph(folder, parity.ATOL if config.atol is None else config.atol),)
+    if _failed(findings):
         raise _Unequal(findings)
     done = replace(result, findings=findings, written=True)
     record = run_record.record(config, done)
-    (folder / CARD).write_text(converted_card.render(config.source, written, record), encoding="utf-8")
+    (folder / CARD).write_text(
+        converted_card.render(result.source, read_object(folder / "config.json"), record), encoding="utf-8"
+    )
     record["sha256"] = {name: digests.get(name) or sha256(folder / name) for name in files_in(folder)}
     write_json(folder / RECORD, record)
     return done
+
+
+def _failed(findings: tuple[Finding, ...]) -> bool:
+    return any(finding.status == "fail" for finding in findings)
 
 
 def _write_tokenizer(folder: Path, model: Model) -> None:

@@ -17,7 +17,7 @@ from prunecli.inference.runnable import find_device, load_with_head, longest_row
 from prunecli.masks import formats
 from prunecli.masks.gates import put_gates, set_masks
 from prunecli.models.loading import load_tokenizer
-from prunecli.models.pruned import encoder_of
+from prunecli.models.shipped import encoder_of
 from prunecli.tasks import Task, load_split
 from prunecli.tasks.features import Features
 from prunecli.training.callbacks import Progress, ReportScoring
@@ -154,6 +154,7 @@ def _metrics(
             compute_metrics=features.score,
             data_collator=features.collate,
             preprocess_logits_for_metrics=features.reduce,
+            every_output=features.every_output,
             callbacks=[ReportScoring(progress)],
         )
         found = trainer.evaluate()

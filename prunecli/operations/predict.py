@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
+from prunecli.checkpoints.source import find_folder
 from prunecli.config import PredictConfig
 from prunecli.errors import InputError
 from prunecli.inference import kinds
@@ -98,7 +99,7 @@ class Predictor:
     def _load(self, config: PredictConfig) -> None:
         self.config = config
         self.fields = parse_fields(config.fields)
-        checkpoint = read_runnable(config.checkpoint)
+        checkpoint = read_runnable(find_folder(config.checkpoint))
         self.kind_name, kind = kinds.kind_of(checkpoint, config.kind)
         self.runnable = load_runnable(checkpoint, config)
         self.notes: Counter[str] = Counter()

@@ -16,7 +16,7 @@ from transformers import set_seed
 
 from prunecli import __version__, methods
 from prunecli.checkpoints.atomic import check_source
-from prunecli.checkpoints.folder import CARD, Checkpoint, read_checkpoint
+from prunecli.checkpoints.folder import CARD, NEW, Checkpoint, read_checkpoint
 from prunecli.checkpoints.run_folder import MODEL, RECORD, REPORT
 from prunecli.checkpoints.safetensors_file import FLOATS
 from prunecli.checkpoints.source import find_model
@@ -27,9 +27,8 @@ from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.units import mask_shape
 from prunecli.methods.base import GateMethod, ScoreMethod
-from prunecli.models import pruned
 from prunecli.models.loading import Loaded, load_model
-from prunecli.models.pruned import encoder_of
+from prunecli.models.shipped import encoder_of, is_cut
 from prunecli.reports import html, run_record
 from prunecli.tasks import TaskData, load_task
 from prunecli.training.arguments import check_options, steps_an_epoch
@@ -73,7 +72,7 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
         kind=data.task.kind.name,
         data=data.source,
         rows=(len(data.train), len(data.validation)),
-        new_head=not has_head(checkpoint, data.task),
+        new_head=not has_head(checkpoint, data.task) or bool(checkpoint.config.get(NEW)),
         units={group: mask_shape(encoder, group)[1] for group in config.groups},
         layers=encoder.layers,
         steps=int(steps) + epoch * config.recovery_epochs,
@@ -134,7 +133,7 @@ def read_inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
     """
     checkpoint = read_checkpoint(find_model(config.model, config.task))
     check_source(config.out_folder, checkpoint.path)
-    if pruned.is_pruned(checkpoint.config):
+    if is_cut(checkpoint.config):
         raise UnsupportedModelError(
             f"{checkpoint.path} is already cut",
             "learn masks on the dense checkpoint: a run folder keeps it in model/",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prunecli.checkpoints.folder import KEPT_TOKENS, Checkpoint, read_checkpoint
+from prunecli.checkpoints.kinds.base import Reading
+from prunecli.checkpoints.source import find_folder
 from prunecli.config import VerifyConfig
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
@@ -13,6 +15,7 @@ from prunecli.models.pruned import AUTO_CLASSES
 from prunecli.models.shipped import encoder_of, head_of, is_ours
 from prunecli.verification import live, parity, static
 from prunecli.verification.base import Finding
+from prunecli.verification.conversion import made_of, source_outputs
 from prunecli.verification.isolated import ask_child, request_for
 from prunecli.verification.tokenizer import check_tokenizer
 from prunecli.verification.vocabulary import check_vocabulary
@@ -45,7 +48,13 @@ def run(config: VerifyConfig) -> VerifyResult:
         raise InputError(
             "--masks says how to gate the reference, but there is none", "add --against CHECKPOINT"
         )
-    checkpoint = read_checkpoint(config.checkpoint)
+    checkpoint = read_checkpoint(find_folder(config.checkpoint))
+    against = None if config.against is None else find_folder(config.against)
+    if config.masks is not None and against is not None and made_of(checkpoint, against) is not None:
+        raise InputError(
+            f"{against} is what {checkpoint.path} was converted from: masks cannot gate it",
+            "leave --masks out, or compare with a run folder or a dense checkpoint",
+        )
     encoder = encoder_of(checkpoint)
     ours = is_ours(checkpoint)
     if "auto_map" in checkpoint.config and not ours and not config.trust_remote_code:
@@ -62,25 +71,32 @@ def run(config: VerifyConfig) -> VerifyResult:
         check_tokenizer(checkpoint),
     ]
     if (checkpoint.path / KEPT_TOKENS).is_file():
-        findings.append(check_vocabulary(checkpoint, encoder, config.against))
-    findings += _live(config, checkpoint, encoder)
+        findings.append(check_vocabulary(checkpoint, encoder, against))
+    findings += _live(config, checkpoint, encoder, against)
     return VerifyResult(
         checkpoint.path, all(finding.status != "fail" for finding in findings), tuple(findings)
     )
 
 
-def _live(config: VerifyConfig, checkpoint: Checkpoint, encoder: Encoder) -> list[Finding]:
+def _live(
+    config: VerifyConfig, checkpoint: Checkpoint, encoder: Encoder, against: Path | None
+) -> list[Finding]:
     """Load the folder in the child, and compare with the reference."""
     with tempfile.TemporaryDirectory(prefix="prunecli-verify-") as name:
         folder = Path(name)
         probes = folder / "probes.safetensors"
         parity.write_probes(checkpoint, encoder, probes)
         reference, real = None, False
-        if config.against is not None:
-            log.info("Computing the reference %s", config.against)
-            reference, real = parity.reference_outputs(
-                config.against, config.masks, probes, config.mask_convention, checkpoint
-            )
+        if against is not None:
+            log.info("Computing the reference %s", against)
+            kind = made_of(checkpoint, against)
+            if kind is not None:
+                reading = Reading(config.allow_pickle, config.base)
+                reference = source_outputs(checkpoint, against, kind, reading, probes)
+            else:
+                reference, real = parity.reference_outputs(
+                    against, config.masks, probes, config.mask_convention, checkpoint
+                )
         log.info("Loading %s in an isolated child", checkpoint.path)
         request = request_for(checkpoint, AUTO_CLASSES[head_of(checkpoint)], probes)
         answer = ask_child(request, folder, config.timeout)
@@ -90,4 +106,4 @@ def _live(config: VerifyConfig, checkpoint: Checkpoint, encoder: Encoder) -> lis
         if not answer.outputs.is_file():
             return [*findings, Finding("parity", "skip", f"the child failed at {answer.stage}")]
         atol = parity.tolerance(checkpoint, real) if config.atol is None else config.atol
-        return [*findings, parity.check_parity(reference, answer.outputs, probes, atol, str(config.against))]
+        return [*findings, parity.check_parity(reference, answer.outputs, probes, atol, str(against))]

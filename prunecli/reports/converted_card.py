@@ -36,6 +36,8 @@ def render(source: Path, config: Json, record: Json) -> str:
         architecture=architecture,
         auto_class=AUTO_CLASSES[head],
         code=code,
+        graph=record["result"]["to"] == "onnx",
+        positions=architecture == "MaskedSeqModel",
         keeps="pruning_config" in config,
         ranks=config.get("mode") == "reranking_pruning",
         state=config.get("pruning_config", {}).get("hidden_state"),

@@ -12,7 +12,8 @@ from prunecli.checkpoints.sentence_files import MODULES
 from prunecli.encoders import Encoder
 from prunecli.masks.budget import LayerShapes
 from prunecli.masks.formats import FILE as MASKS
-from prunecli.models.pruned import AUTO_CLASSES, head_of
+from prunecli.models.pruned import AUTO_CLASSES
+from prunecli.models.shipped import head_of, is_around
 from prunecli.reports.templates import fill
 from prunecli.tasks import tasks
 
@@ -51,7 +52,7 @@ def render(
         record: What `prunecli.json` will hold.
         run: What `run.json` holds, where the checkpoint comes from a run.
     """
-    head = head_of(checkpoint.architecture, encoder)
+    head = head_of(checkpoint)
     measured = run["result"] if run is not None and _is_what_the_run_measured(record["config"]) else None
     front = _front_matter(checkpoint, head, record["result"], run, measured)
     return fill(
@@ -64,6 +65,8 @@ def render(
         measured=measured,
         encoder=encoder,
         head=head,
+        architecture=str(checkpoint.architecture).removeprefix("Pruned"),
+        around=checkpoint.config["model_type"] if is_around(checkpoint.config) else None,
         auto_class=AUTO_CLASSES[head],
         sentence_class=SENTENCE_CLASSES.get(head) if MODULES in record["result"]["files"] else None,
         has_tokenizer=bool(checkpoint.tokenizer_files),

@@ -5,7 +5,7 @@ from prunecli.encoders import Encoder
 from prunecli.errors import InputError
 from prunecli.masks import MaskSet
 from prunecli.masks.formats import FILE, pruned_indices, safetensors_masks
-from prunecli.models import pruned
+from prunecli.models.shipped import is_cut
 
 
 def already_cut(checkpoint: Checkpoint, encoder: Encoder) -> MaskSet:
@@ -18,7 +18,7 @@ def already_cut(checkpoint: Checkpoint, encoder: Encoder) -> MaskSet:
         InputError: A pruned folder has lost its mask file.
         MaskError: The noted units do not exist.
     """
-    if pruned.is_pruned(checkpoint.config):
+    if is_cut(checkpoint.config):
         if not (checkpoint.path / FILE).is_file():
             raise InputError(f"{checkpoint.path} has lost its {FILE}", "cut the dense checkpoint again")
         masks = safetensors_masks.read(checkpoint.path / FILE)

@@ -18,6 +18,7 @@ from prunecli.errors import InputError, MaskError
 from prunecli.masks import MaskSet
 from prunecli.masks.budget import layer_shapes
 from prunecli.masks.units import COLUMNS, ROWS, Touch, mask_shape, touches
+from prunecli.models.shipped import inner_config
 from prunecli.shrink.config_changes import goes_with_heads, narrowed_head, native_changes, resized
 from prunecli.shrink.vocabulary import Vocabulary, word_tensors
 
@@ -191,7 +192,7 @@ def plan_cut(
     if vocabulary is not None:
         for name in word_tensors(checkpoint, encoder):
             cuts[name].keep[ROWS] = vocabulary.kept
-        words = vocabulary.config(checkpoint.config)
+        words = vocabulary.config(inner_config(checkpoint.config))
         changes, native = {**changes, **words}, None if native is None else {**native, **words}
     gone = tuple(f"{prefix}{name}." for key in ("without_heads", "without_layers") for name in changes[key])
     stays = tuple(f"{prefix}{name}.{output}." for name, output in changes["without_heads"].items())

@@ -18,6 +18,7 @@ from prunecli.checkpoints.number_types import as_bits
 from prunecli.checkpoints.safetensors_file import Declared, read_header, read_metadata, serialize
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
+from prunecli.models.shipped import inner_config
 
 Ids = npt.NDArray[np.int64]
 
@@ -143,7 +144,9 @@ def rows_that_stay(checkpoint: Checkpoint, encoder: Encoder, tokens: set[int]) -
             f"{checkpoint.path}: the tokenizer has an id {max(tokens)}, the model has {rows:,} rows",
             "take the tokenizer that was saved with the weights",
         )
-    named = np.hstack([np.array(ids).ravel() for ids in [[], *config_ids(checkpoint.config).values()]])
+    named = np.hstack(
+        [np.array(ids).ravel() for ids in [[], *config_ids(inner_config(checkpoint.config)).values()]]
+    )
     offset, padding = encoder.model_type.position_offset, checkpoint.config.get("pad_token_id") or 0
     first = range(max(offset, padding + 1)) if offset else ()
     kept = np.union1d([*tokens, *first], named).astype(np.int64)

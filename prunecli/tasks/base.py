@@ -29,6 +29,7 @@ class Task:
         validation: Name of the split that is reported.
         unanswerable: Whether questions may have no answer.
         vectors: Whether the label column holds vectors of zeros and ones.
+        several: Whether each position of a text has any number of labels.
         order: For a head that knows the labels in another order: the task's label id of each of its ids.
     """
 
@@ -44,6 +45,7 @@ class Task:
     validation: str = "validation"
     unanswerable: bool = False
     vectors: bool = False
+    several: bool = False
     order: tuple[int, ...] = ()
 
     @property

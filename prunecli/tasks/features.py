@@ -33,6 +33,7 @@ class Features:
         score: From predictions on `validation` to the task's metrics.
         collate: From some rows to a batch.
         reduce: What is kept of a batch's outputs for the score, where that is less than all of them.
+        every_output: Whether `reduce` gets every output of the model, and not only what its class says.
     """
 
     train: "Dataset"
@@ -40,6 +41,7 @@ class Features:
     score: Score
     collate: Collate
     reduce: Reduce | None = None
+    every_output: bool = False
 
     @property
     def mean_length(self) -> int:

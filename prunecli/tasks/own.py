@@ -61,13 +61,25 @@ def own_task(name: str, file: str, shapes: Shapes, asked: Asked) -> Task:
     readings = []
     for kind in map(kinds.get, kinds.names()):
         columns, label = _columns(kind, shapes, asked)
-        texts = tuple(shapes.get(column, "") for column in columns)
-        if label is not None and texts in kind.shapes and shapes.get(label) in kind.label_shapes:
+        if label is not None and _fits(kind, [shapes.get(column, "") for column in (*columns, label)]):
             readings.append(_task(name, kind, columns, label))
+    readings = [task for task in readings if not any(_reads_more(other, task) for other in readings)]
     if len(readings) != 1:
         raise _unclear(file, shapes, readings)
     log.info("%s: %s, from the columns %s", file, readings[0].kind.name, ", ".join(readings[0].all_columns))
     return readings[0]
+
+
+def _fits(kind: Kind, held: list[str]) -> bool:
+    """Say whether columns and label hold what a kind reads, and no other of so many columns."""
+    *texts, label = held
+    nests = not kind.label_nests or texts[-1].count(LIST) == label.count(LIST)
+    return tuple(texts) in kind.shapes and label in kind.label_shapes and nests
+
+
+def _reads_more(task: Task, other: Task) -> bool:
+    """Say whether a task reads all that another does, and more."""
+    return set(task.all_columns) > set(other.all_columns)
 
 
 def changed(task: Task, asked: Asked) -> Task:

@@ -37,7 +37,7 @@ def windows(tokenizer: Any, rows: Rows, max_length: int, labelled: bool) -> dict
         Model inputs by name, one entry a window, with `row` (number of the row) and `context_spans`
         ((start, end) characters of each token, (-1, -1) outside the context).
     """
-    questions, longest = _shortened(tokenizer, rows["question"], max_length // 2)
+    questions, longest = shortened(tokenizer, rows["question"], max_length // 2)
     room = max_length - longest - tokenizer.num_special_tokens_to_add(pair=True)
     encoded = tokenizer(
         questions,
@@ -68,7 +68,7 @@ def windows(tokenizer: Any, rows: Rows, max_length: int, labelled: bool) -> dict
     return features
 
 
-def _shortened(tokenizer: Any, questions: Sequence[str], limit: int) -> tuple[list[str], int]:
+def shortened(tokenizer: Any, questions: Sequence[str], limit: int) -> tuple[list[str], int]:
     """Cut questions to `limit` tokens, so that half of every window is context; return the longest's tokens."""
     limit = max(limit - tokenizer.num_special_tokens_to_add(pair=True), 1)
     texts = [question.strip() for question in questions]

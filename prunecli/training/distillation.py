@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunecli.calibration.directions import is_multi_label
+from prunecli.calibration.directions import counted, is_multi_label
 from prunecli.calibration.divergence import divergence
 
 WEIGHT = 0.9
 TEMPERATURE = 2.0
-LABELS = ("labels", "start_positions", "end_positions")
+LABELS = ("labels", "relevance", "start_positions", "end_positions")
 
 
 class Teacher:
@@ -49,7 +49,7 @@ class Teacher:
             self.model.to(task_loss.device)
             teacher = self.model(**{**plain, "output_hidden_states": True})
         mask_BT = inputs["attention_mask"]
-        predictions = divergence(student, teacher, self.multi_label, mask_BT, TEMPERATURE)
+        predictions = divergence(student, teacher, self.multi_label, counted(inputs), TEMPERATURE)
         loss = (1 - WEIGHT) * task_loss + WEIGHT * predictions
         mine, wanted = student.hidden_states, teacher.hidden_states
         if self.stays is not None and len(wanted) == len(self.stays) + 1:

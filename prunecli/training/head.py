@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from prunecli.checkpoints.folder import Checkpoint
-from prunecli.errors import InputError
+from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.tasks import Task, TaskData
 from prunecli.tasks.kinds.base import with_metrics
 from prunecli.tasks.labels import are_numbers
@@ -16,9 +16,11 @@ def fit_labels(data: TaskData, checkpoint: Checkpoint) -> TaskData:
     own may lack some of the head's labels, or number them: the head's names are taken.
 
     Raises:
-        InputError: The head has another number of labels.
+        InputError: The head has another number of labels, or is for one label a position and the data for several.
+        UnsupportedModelError: The task is for models around an encoder, and this is none.
     """
     task = data.task
+    _check_model(checkpoint, task)
     config = task.kind.config(task)
     wanted = config.get("num_labels", len(config.get("id2label", ())))
     if not wanted or not has_head(checkpoint, task):
@@ -42,7 +44,24 @@ def fit_labels(data: TaskData, checkpoint: Checkpoint) -> TaskData:
 
 def has_head(checkpoint: Checkpoint, task: Task) -> bool:
     """Say whether the checkpoint was saved with the kind of head that the task needs."""
+    if task.kind.around is not None:
+        return checkpoint.config.get("model_type") == task.kind.around
     return (checkpoint.architecture or "").endswith(task.kind.head)
+
+
+def _check_model(checkpoint: Checkpoint, task: Task) -> None:
+    """Refuse another model than the task is for."""
+    around, config = task.kind.around, task.kind.config(task)
+    if around is not None and checkpoint.config.get("model_type") != around:
+        raise UnsupportedModelError(
+            f"{checkpoint.path} holds a {checkpoint.architecture}, but {task.kind.name} trains {around} folders",
+            f"make one of it: prunecli convert {checkpoint.path} OUT --to {around.replace('_', '-')}",
+        )
+    if "task" in config and checkpoint.config.get("task") != config["task"]:
+        raise InputError(
+            f"{checkpoint.path} is for {checkpoint.config.get('task')}, but the labels are {config['task']}",
+            "give each position one label, or a list of labels, as the model has them",
+        )
 
 
 def _in_the_heads_words(task: Task, names: list[str]) -> Task:

@@ -63,6 +63,7 @@ class Session:
             compute_metrics=self.features.score,
             data_collator=self.features.collate,
             preprocess_logits_for_metrics=self.features.reduce,
+            every_output=self.features.every_output,
             processing_class=self.tokenizer,
             **more,
         )

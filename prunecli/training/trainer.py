@@ -50,6 +50,7 @@ class MaskTrainer(Trainer):
         teacher: What to learn from besides the labels.
         masks_lr: Learning rate of the gates, constant; that of the weights warms up and falls linearly.
         weights: Weight of each penalty by name.
+        every_output: Whether scores read every output, also those that the model's class leaves out of metrics.
     """
 
     def __init__(
@@ -59,9 +60,11 @@ class MaskTrainer(Trainer):
         masks_lr: float = 0.0,
         weights: dict[str, float] | None = None,
         teacher: Teacher | None = None,
+        every_output: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.every_output = every_output
         self.gates, self.masks_lr, self.weights, self.teacher = gates, masks_lr, weights or {}, teacher
         self.remove_callback(PrinterCallback)  # it prints logs on stdout, where only results belong
         self.model_accepts_loss_kwargs = False  # losses are means over a batch, and so are the penalties
@@ -91,6 +94,13 @@ class MaskTrainer(Trainer):
         task_loss, outputs = super().compute_loss(model, asked, return_outputs=True, **kwargs)
         loss = self.teacher.loss(task_loss, outputs, inputs)
         return (loss, outputs) if return_outputs else loss
+
+    def prediction_step(
+        self, model: nn.Module, inputs: dict[str, Any], loss_only: bool, ignore_keys: list[str] | None = None
+    ) -> Any:
+        """Return loss, outputs and labels of a batch."""
+        ignored = [] if self.every_output and ignore_keys is None else ignore_keys
+        return super().prediction_step(model, inputs, loss_only, ignored)
 
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
         """Move the gates out of the library's parameter groups into one of their own, without decay."""

@@ -6,27 +6,37 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
-from prunecli.checkpoints.folder import read_checkpoint
+from prunecli.checkpoints import kinds
+from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
+from prunecli.checkpoints.kinds.base import Reading, peek
+from prunecli.checkpoints.kinds.pruning_encoder import RERANKING
+from prunecli.checkpoints.run_folder import is_run
+from prunecli.checkpoints.safetensors_file import FLOATS
 from prunecli.config import ConvertConfig
 from prunecli.models.pruned import AUTO_CLASSES
-from prunecli.models.shipped import encoder_of, head_of
+from prunecli.models.shipped import encoder_of, head_of, is_around
+from prunecli.shrink.noted_heads import notes_heads
 from prunecli.verification import live, parity, static
 from prunecli.verification.base import Finding
 from prunecli.verification.isolated import ask_child, request_for
 from prunecli.verification.sources import Written, outputs_of
 from prunecli.verification.tokenizer import check_tokenizer
 
+NARROW = {"F16": torch.float16, "BF16": torch.bfloat16}
+
 log = logging.getLogger(__name__)
 
 
-def prove(folder: Path, config: ConvertConfig, kind: str) -> tuple[Finding, ...]:
+def prove(folder: Path, source: Path, kind: str, config: ConvertConfig) -> tuple[Finding, ...]:
     """Run every check on a folder that was just written.
 
     Args:
         folder: The folder, before it gets its name.
+        source: The folder that it was made of.
+        kind: What that was recognised as.
         config: What was asked.
-        kind: What the source was recognised as.
 
     Raises:
         InputError: The source is not whole.
@@ -41,21 +51,62 @@ def prove(folder: Path, config: ConvertConfig, kind: str) -> tuple[Finding, ...]
         static.check_auto_map(checkpoint),
         check_tokenizer(checkpoint),
     ]
-    state = {name: tensor for path in checkpoint.weight_files for name, tensor in load_file(path).items()}
-    written = Written(
-        checkpoint.config, state, None if config.dtype == "keep" else getattr(torch, config.dtype)
-    )
     with tempfile.TemporaryDirectory(prefix="prunecli-convert-") as name:
         place = Path(name)
         probes = place / "probes.safetensors"
         parity.write_probes(checkpoint, encoder, probes)
-        log.info("Reading %s once more, with other code", config.source)
-        reference = outputs_of(kind, config.source, config.base, written, load_file(probes))
+        log.info("Reading %s once more, with other code", source)
+        reference = source_outputs(
+            checkpoint, source, kind, Reading(config.allow_pickle, config.base), probes
+        )
         log.info("Loading what was written in an isolated child")
         request = request_for(checkpoint, AUTO_CLASSES[head_of(checkpoint)], probes)
         answer = ask_child(request, place, config.timeout)
         findings += live.live_findings(answer, checkpoint, atol)
         if answer.outputs.is_file():
-            wanted = {name: reference[name] for name in load_file(answer.outputs) if name in reference}
-            findings.append(parity.check_parity(wanted, answer.outputs, probes, atol, str(config.source)))
+            findings.append(parity.check_parity(reference, answer.outputs, probes, atol, str(source)))
     return tuple(findings)
+
+
+def made_of(checkpoint: Checkpoint, against: Path) -> str | None:
+    """Return the kind of what a folder was converted from; None where the two can be compared as they are."""
+    if is_run(against):
+        return None
+    kind, config = kinds.recognise(against), peek(against, "config.json")
+    ours, theirs = (
+        entries["model_type"] if is_around(entries) else None for entries in (checkpoint.config, config)
+    )
+    foreign = kinds.kinds()[kind].make is None
+    return kind if foreign or ours != theirs or notes_heads(config) else None
+
+
+def source_outputs(
+    checkpoint: Checkpoint, source: Path, kind: str, reading: Reading, probes: Path
+) -> dict[str, Tensor]:
+    """Compute what a converted folder shall give, from another reading of its source.
+
+    Args:
+        checkpoint: The converted folder, for what is new in it and how its numbers were rounded.
+        source: What it was made of.
+        kind: The name of the source's kind.
+        reading: What the user allows and adds.
+        probes: The inputs.
+
+    Raises:
+        InputError: The source is not whole, or has a pickle that may not be read.
+    """
+    read = kinds.kinds()[kind].read
+    assert read is not None
+    read(source, reading)  # headers only: it says what is missing, or not allowed
+    state = {name: tensor for path in checkpoint.weight_files for name, tensor in load_file(path).items()}
+    written = Written(checkpoint.config, state, _rounded_to(checkpoint))
+    found = outputs_of(kind, source, reading.base, written, load_file(probes))
+    if checkpoint.config.get("mode") != RERANKING:  # of a ranking model by itself, too
+        found.pop("pruning_logits", None)
+    return found
+
+
+def _rounded_to(checkpoint: Checkpoint) -> torch.dtype | None:
+    """Return the type that all numbers of a folder have where it is a narrow one; None where they are mixed."""
+    types = {entry.dtype for entry in checkpoint.tensors.values() if entry.dtype in FLOATS}
+    return NARROW.get(types.pop()) if len(types) == 1 else None

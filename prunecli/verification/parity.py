@@ -15,9 +15,8 @@ from prunecli.encoders import Encoder
 from prunecli.errors import InputError
 from prunecli.masks import formats
 from prunecli.masks.gates import put_gates, set_masks
-from prunecli.models import pruned
 from prunecli.models.loading import load_model
-from prunecli.models.shipped import is_ours, shipped
+from prunecli.models.shipped import is_cut, is_ours, shipped
 from prunecli.verification.base import Finding, found
 from prunecli.verification.vocabulary import ids_in
 
@@ -81,10 +80,10 @@ def reference_outputs(
     carried = shipped(checkpoint)
     if carried is not None and not is_ours(checkpoint):
         raise InputError(
-            f"{against}: its {carried.file} is not prunecli's own",
+            f"{against}: its {carried.names} is not prunecli's own",
             "compare against a run folder or a dense checkpoint",
         )
-    if masks is not None and pruned.is_pruned(checkpoint.config):
+    if masks is not None and is_cut(checkpoint.config):
         raise InputError(f"{against} is cut: masks cannot gate it", "compare with the dense checkpoint")
     loaded = load_model(checkpoint)
     source, real = masks or (against if is_run(against) else None), False

@@ -108,5 +108,5 @@ def check_code(checkpoint: Checkpoint, ours: bool) -> Finding:
     if carried is None and "auto_map" not in checkpoint.config:
         return Finding("code", "pass", "no code in use")
     if carried is not None and ours:
-        return Finding("code", "pass", f"{carried.file} is byte for byte prunecli's own")
+        return Finding("code", "pass", f"byte for byte prunecli's own: {carried.names}")
     return Finding("code", "pass", "not prunecli's own; run because of --trust-remote-code")

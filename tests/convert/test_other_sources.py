@@ -11,9 +11,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+import prunecli
 from prunecli.checkpoints.folder import INDEX, WEIGHTS
 from prunecli.checkpoints.kinds import kinds
 from prunecli.errors import InputError
+from prunecli.models import onnx_graph
 from prunecli.verification import sources
 from prunecli.verification.sources import Written, outputs_of
 from tests import tiny
@@ -186,6 +188,18 @@ def test_unknown_kinds_are_named(tmp_path: Path, convert: Convert) -> None:
         convert(source, to="gguf")
     with pytest.raises(InputError, match="--from 'gguf' is no kind that can be read"):
         convert(source, from_="gguf")
+
+
+def test_a_graph_needs_its_extra_and_has_one_type(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_graph, "PACKAGES", ("onnxruntime_that_nobody_has", "json"))
+    with pytest.raises(InputError, match="needs onnxruntime_that_nobody_has, which is not") as raised:
+        prunecli.convert(bert, dry_run=True, to="onnx")
+    assert raised.value.fix == "pip install onnxruntime_that_nobody_has json"
+    monkeypatch.setattr(onnx_graph, "PACKAGES", ("json",))
+    with pytest.raises(InputError, match="--to onnx writes float32, and --dtype is float16"):
+        prunecli.convert(bert, dry_run=True, to="onnx", dtype="float16")
+    planned = prunecli.convert(bert, dry_run=True, to="onnx")
+    assert "model.onnx" in planned.files and "model.safetensors" not in planned.files
 
 
 def test_what_stands_around_an_encoder_stays_with_it(tmp_path: Path, convert: Convert) -> None:

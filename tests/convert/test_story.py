@@ -30,10 +30,12 @@ def test_from_the_package_to_predictions(tmp_path: Path) -> None:
     assert {finding["status"] for finding in result["findings"]} == {"pass"}
     assert {path.name for path in out.iterdir()} == set(result["files"])
 
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
     verdict = prunecli.verify_automodel(out, against=out)
     assert verdict.passed, verdict.findings
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before  # P15: a README was written
     code = next(finding for finding in verdict.findings if finding.check == "code")
-    assert code.detail == "modeling_pruning_encoder.py is byte for byte prunecli's own"
+    assert code.detail == "byte for byte prunecli's own: modeling_pruning_encoder.py and modeling_pruned.py"
 
     records = prunecli.predict(out, [{"query": "who wrote it", "document": "ada"}])
     assert isinstance(next(records)["score"], float)
@@ -52,6 +54,10 @@ def test_a_plain_reranker_gets_a_new_head(tmp_path: Path, tiny_checkpoint: Any) 
     weight = load_file(tmp_path / "out" / WEIGHTS)["pruning_head.classifier.weight"]
     assert weight.shape == (2, tiny.HIDDEN) and 0.01 < weight.std() < 0.03
     assert any("has to be trained" in note for note in result.notes)
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["new_parameters"] == ["pruning_head.classifier.weight", "pruning_head.classifier.bias"]
+    with pytest.raises(InputError, match="was never trained"):
+        prunecli.PruningEncoder.from_pretrained(tmp_path / "out")
 
 
 def test_a_folder_that_does_not_equal_its_source_is_1_and_leaves_nothing(

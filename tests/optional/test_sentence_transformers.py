@@ -128,3 +128,27 @@ def test_a_cross_encoder_scores_with_a_converted_pruning_encoder(tmp_path: Path,
     converted.save_pretrained(str(tmp_path / "again"))
     again = CrossEncoder(str(tmp_path / "again"), device="cpu", trust_remote_code=True)
     np.testing.assert_allclose(again.predict(PAIRS), source.predict(PAIRS), atol=1e-5)
+
+
+@pytest.mark.parametrize("labels", [1, 3])
+def test_our_cross_encoder_is_a_drop_in(labels: int, tmp_path: Path) -> None:
+    stock = tiny.save_tiny(tmp_path / "stock", "bert", num_labels=labels)
+    assert prunecli.convert(stock, tmp_path / "out", to="pruning-encoder").written
+    theirs = CrossEncoder(str(tmp_path / "out"), device="cpu", trust_remote_code=True)
+    ours = prunecli.PruningCrossEncoder(str(tmp_path / "out"), device="cpu", trust_remote_code=True)
+    pairs = [*PAIRS, ("not very dull " * 40, "we saw it " * 40)]
+    for options in ({}, {"apply_softmax": True}, {"batch_size": 1}, {"activation_fn": torch.nn.ReLU()}):
+        np.testing.assert_allclose(
+            ours.predict(pairs, **options), theirs.predict(pairs, **options), atol=1e-5
+        )
+    np.testing.assert_allclose(ours.predict(pairs[0]), theirs.predict(pairs[0]), atol=1e-5)
+    if labels == 1:
+        found, wanted = (
+            model.rank("good", SENTENCES, top_k=2, return_documents=True) for model in (ours, theirs)
+        )
+        assert [(item["corpus_id"], item["text"]) for item in found] == [
+            (item["corpus_id"], item["text"]) for item in wanted
+        ]
+        assert [item["score"] for item in found] == pytest.approx(
+            [item["score"] for item in wanted], abs=1e-5
+        )

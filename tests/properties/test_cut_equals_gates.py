@@ -38,7 +38,7 @@ def largest_difference(source: Path, masks: MaskSet, dtype: str) -> float:
     return max(differences)
 
 
-@pytest.mark.parametrize(("model_type", "head"), tiny.MODELS)
+@pytest.mark.parametrize(("model_type", "head"), [*tiny.MODELS, *tiny.AROUND_MODELS])
 @given(groups=SOME_GROUPS, seed=SEEDS, real=st.booleans(), empty=st.booleans())
 @settings(max_examples=3)
 def test_cut_equals_gated_in_float32(
@@ -85,6 +85,16 @@ def test_cut_equals_gated_in_float64_where_layers_go(
     masks = tiny.random_masks(tiny.sizes(source), (*others, "layer"), seed, real=True, empty=True)
     masks.masks["layer"][seed % 2 * 2] = 0  # the first or the last
     assert largest_difference(source, masks, "float64") < 1e-10
+
+
+@pytest.mark.parametrize(("model_type", "head"), tiny.AROUND_MODELS)
+@pytest.mark.parametrize("others", [(), ("head",)])
+def test_models_around_an_encoder_lose_its_layers(
+    model_type: str, head: str, tiny_checkpoint: Callable[..., Path], others: tuple[str, ...]
+) -> None:
+    source = tiny_checkpoint(model_type, head)
+    masks = tiny.random_masks(tiny.sizes(source), (*others, "layer"), 10)  # without the first
+    assert largest_difference(source, masks, "float32") < 1e-5
 
 
 @pytest.mark.parametrize(("model_type", "head"), tiny.STREAMS)

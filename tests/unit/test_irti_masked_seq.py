@@ -1,7 +1,7 @@
 """Checkpoints of irti_custom: read as they are, without the defects of where they come from.
 
 I1 to I10 are these defects; those of inputs and losses (I4, I5, I7, I8) are no matter of files, and stand in
-`test_masked_seq.py` too.
+`tests/masked_seq/` too.
 """
 
 import json

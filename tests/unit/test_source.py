@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from prunecli.checkpoints.source import find_model
+from prunecli.checkpoints.source import find_folder, find_model
 from prunecli.errors import InputError, OfflineError
 
 
@@ -17,6 +17,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_demo_is_the_bundled_model() -> None:
     assert (find_model("demo", "demo") / "config.json").is_file()
+    assert find_folder(Path("demo")) == find_model("demo", "qqp")
 
 
 def test_a_folder_is_taken_as_it_is(here: Path) -> None:
@@ -44,8 +45,34 @@ def test_a_folder_inside_the_model_is_never_taken_for_it(here: Path) -> None:
 
 @pytest.mark.parametrize("name", ["./absent", "../absent", "/absent/model", "~/absent", "a/b/c"])
 def test_a_path_that_does_not_exist_is_named(name: str) -> None:
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="no such folder"):
         find_model(name, "qqp")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("./runs/qpp", "runs/qqp"),
+        ("runs/qpp", "runs/qqp"),
+        ("run/qqp/model", "runs/qqp/model"),
+        ("runs/qqp/modle", "runs/qqp/model"),
+        ("rans/", "runs"),
+    ],
+)
+def test_a_mistyped_folder_is_told_at_once_with_the_nearest(name: str, near: str, here: Path) -> None:
+    (here / "runs" / "qqp" / "model").mkdir(parents=True)
+    (here / "runs" / "qqp" / "run.json").touch()
+    with pytest.raises(InputError, match="no such folder") as raised:
+        find_model(name, "")
+    assert raised.value.fix == f"did you mean {near}?"
+    with pytest.raises(InputError, match="no such folder"):
+        find_folder(Path(name))
+
+
+def test_a_hub_id_may_begin_like_a_folder_without_checkpoints(here: Path) -> None:
+    (here / "sentence-transformers" / "docs").mkdir(parents=True)
+    with pytest.raises(OfflineError):
+        find_model("sentence-transformers/all-MiniLM-L6-v2", "")
 
 
 @pytest.mark.parametrize("name", ["no-such-model-here", "someone/no-such-model-here"])

@@ -66,6 +66,14 @@ READINGS: list[tuple[dict[str, Any], str]] = [
     ({"question": "a", "choices": ["b", "c"], "label": 1}, "multiple-choice"),
     ({"context": "a", "question": "b", "choices": ["b", "c"], "label": 1}, "multiple-choice"),
     ({"question": "a", "context": "a", "answers": ANSWERS}, "question-answering"),
+    ({"query": "a", "sentences": ["a", "b"], "relevant": [0, 1]}, "context-pruning"),
+    (
+        {"question": "a", "sentences": [["a"], ["b", "c"]], "relevant": [[True], [False, True]]},
+        "context-pruning",
+    ),
+    ({"question": "a", "passages": ["a", "b"], "relevant": [True, False]}, "context-pruning"),
+    ({"text": "a b", "mask_indices": [1, 2], "labels": ["x", "y"]}, "masked-seq"),
+    ({"text": "a b", "spans": [[0, 1], [2, 3]], "labels": [["x"], ["x", "y"]]}, "masked-seq"),
 ]
 
 

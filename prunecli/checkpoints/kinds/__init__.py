@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from prunecli.checkpoints.kinds.base import Kind, peek
+from prunecli.checkpoints.run_folder import is_run, model_of
 from prunecli.errors import InputError
 from prunecli.registry import Registry
 
@@ -29,6 +30,12 @@ def recognise(folder: Path, insisted: str | None = None) -> str:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder", "name the folder of a saved checkpoint")
+    if is_run(folder):
+        raise InputError(
+            f"{folder} is a run folder of train-masks",
+            f"cut it with `prunecli apply-masks {folder} --out pruned`, and convert that; "
+            f"{model_of(folder)} is the checkpoint with all units in it",
+        )
     readable = {name: kind for name, kind in kinds().items() if kind.recognises is not None}
     if insisted is not None:
         if insisted not in readable:

@@ -1,12 +1,12 @@
 """What a kind of checkpoint is, and what reading one gives: a `Model`, in the words of a format that we write."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints import strict_json
-from prunecli.checkpoints.folder import inside
+from prunecli.checkpoints.folder import inside, read_checkpoint
 from prunecli.checkpoints.safetensors_file import Declared, TensorEntry
 from prunecli.errors import InputError
 
@@ -56,11 +56,17 @@ class Reading:
         allow_pickle: Whether tensors may come out of a pickle.
         base: Folder with the config of the encoder, for sources that only name one.
         seed: Of what is new.
+        num_labels: Labels of a position; None where nothing was said.
+        task: `multilabel` or `multiclass`, of positions; None where nothing was said.
+        names: Names of a position's labels by number; empty where nothing was said.
     """
 
     allow_pickle: bool = False
     base: Path | None = None
     seed: int = 0
+    num_labels: int | None = None
+    task: str | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,37 @@ class Kind:
 def peek(folder: Path, *names: str) -> Json:
     """Return the JSON object of a file, or an empty one where there is no such file."""
     return strict_json.read_object(inside(folder, *names)) if folder.joinpath(*names).is_file() else {}
+
+
+def is_around(model_type: str) -> Callable[[Path, Json], bool]:
+    """Return what recognises a folder of ours with a model of this type around an encoder."""
+
+    def recognises(folder: Path, config: Json) -> bool:
+        return config.get("model_type") == model_type and "base_model_config" in config
+
+    return recognises
+
+
+def read_around(title: str, key: str, values: tuple[str, ...]) -> Callable[[Path, Reading], Model]:
+    """Return what reads a folder of ours with a model around an encoder: its tensors have their names already.
+
+    Args:
+        title: What people call it.
+        key: The entry of the config that says what it does.
+        values: What that entry may be.
+    """
+
+    def read(folder: Path, reading: Reading) -> Model:
+        checkpoint = read_checkpoint(folder, reading.allow_pickle)
+        config = without(checkpoint.config, "auto_map", "transformers_version")
+        base = config.get("base_model_config")
+        if not isinstance(base, dict) or config.get(key) not in values:
+            raise InputError(
+                f"{folder / 'config.json'} lacks base_model_config or {key}", "convert or save it again"
+            )
+        return Model(f"{title}, {config[key]}", config, checkpoint.tensors, folder, base)
+
+    return read
 
 
 def pick(

@@ -5,7 +5,6 @@ The folder has a `config.json` (`model_type` irti_masked_seq_modeling, the encod
 (layer norm) and `head.3` (linear). Whatever else the config asks for, such as code or a base model, is left alone.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,11 @@ from typing import Any
 
 from prunecli.checkpoints.folder import DANGEROUS_KEYS, Checkpoint, read_checkpoint
 from prunecli.checkpoints.kinds.base import Json, Kind, Model, Reading, peek
-from prunecli.checkpoints.kinds.masked_seq import masked_seq_model
+from prunecli.checkpoints.kinds.masked_seq import TASKS, attribute, masked_seq_model
 from prunecli.checkpoints.safetensors_file import TensorEntry
 from prunecli.errors import InputError
 
 MODEL_TYPE = "irti_masked_seq_modeling"
-TASKS = ("multilabel", "multiclass")
 POOLER = "pooler."  # no output reads it
 
 
@@ -77,12 +75,6 @@ def read(
         "id2label": {number: str(names[str(number)]) for number in range(labels)},
     }
     return IrtiMaskedSeq(ours, tensors)
-
-
-def attribute(name: str) -> str:
-    """Return what irti_custom calls the encoder in tensor names, where this name is asked for."""
-    found = re.sub(r"[^a-z0-9_]+", "_", name.strip().lower())
-    return f"m_{found}" if found[:1].isdigit() else found
 
 
 def _encoder_config(
@@ -144,7 +136,7 @@ def _recognises(folder: Path, config: Json) -> bool:
 def _read(folder: Path, reading: Reading) -> Model:
     """Read a folder into our format."""
     base = None if reading.base is None else peek(reading.base, "config.json")
-    found = read(read_checkpoint(folder, reading.allow_pickle), base)
+    found = read(read_checkpoint(folder, reading.allow_pickle), base, reading.names)
     says = f"irti_custom masked-sequence model, {found.config['task']}"
     return masked_seq_model(says, found.config, found.tensors, folder)
 

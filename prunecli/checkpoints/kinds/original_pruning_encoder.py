@@ -26,8 +26,8 @@ from prunecli.checkpoints.kinds.pruning_encoder import (
     RERANKING,
     pruning_model,
     state_of_hidden_states,
-    with_prefix,
 )
+from prunecli.checkpoints.new_heads import with_prefix
 from prunecli.checkpoints.safetensors_file import TensorEntry
 from prunecli.encoders import for_config
 from prunecli.errors import InputError

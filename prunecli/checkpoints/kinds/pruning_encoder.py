@@ -9,10 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from prunecli.checkpoints.folder import read_checkpoint
-from prunecli.checkpoints.kinds.base import Json, Kind, Model, NewTensor, Reading, width_of, without
-from prunecli.checkpoints.number_types import from_floats
-from prunecli.checkpoints.safetensors_file import Declared, TensorEntry
+from prunecli.checkpoints.kinds.base import (
+    Json,
+    Kind,
+    Model,
+    NewTensor,
+    Reading,
+    is_around,
+    read_around,
+    width_of,
+    without,
+)
+from prunecli.checkpoints.new_heads import check_plain, float_type, new_linear, with_prefix
+from prunecli.checkpoints.safetensors_file import TensorEntry
 from prunecli.encoders import for_config
 from prunecli.errors import InputError
 
@@ -26,10 +35,9 @@ PRUNING_LABELS = {"0": "prune", "1": "keep"}
 NORMED_SINCE = (5, 1)
 # What others look for at the top: sizes, and the activation that CrossEncoder puts on scores.
 OUTER = (
-    "sentence_transformers", "vocab_size", "hidden_size", "max_position_embeddings", "type_vocab_size",
-    "pad_token_id",
+    "sentence_transformers", "sbert_ce_default_activation_function", "vocab_size", "hidden_size",
+    "max_position_embeddings", "type_vocab_size", "pad_token_id",
 )  # fmt: skip
-NEW_STD = 0.02
 
 
 def pruning_model(
@@ -114,65 +122,27 @@ def state_of_hidden_states(base: Mapping[str, Any]) -> tuple[str, tuple[str, ...
     )
 
 
-def with_prefix(tensors: Mapping[str, TensorEntry], base: Mapping[str, Any]) -> dict[str, TensorEntry]:
-    """Return a bare encoder's tensors as they are called inside a model, without its pooler."""
-    prefix = f"{for_config(base).model_type.prefix}."
-    inside = any(name.startswith(prefix) for name in tensors)
-    named = tensors if inside else {prefix + name: entry for name, entry in tensors.items()}
-    return {
-        name: entry
-        for name, entry in named.items()
-        if name.startswith(prefix) and not name.startswith(f"{prefix}pooler.")
-    }
-
-
-def _recognises(folder: Path, config: Json) -> bool:
-    return config.get("model_type") == NAME and "base_model_config" in config
-
-
-def _read(folder: Path, reading: Reading) -> Model:
-    """Read a folder of ours: its tensors have their names already."""
-    checkpoint = read_checkpoint(folder)
-    config = without(checkpoint.config, "auto_map", "transformers_version")
-    base = config.get("base_model_config")
-    if not isinstance(base, dict) or config.get("mode") not in (RERANKING, PRUNING_ONLY):
-        raise InputError(
-            f"{folder / 'config.json'} lacks base_model_config or mode", "convert the source again"
-        )
-    return Model(f"PruningEncoder, {config['mode']}", config, checkpoint.tensors, folder, base)
-
-
 def _make(model: Model, reading: Reading) -> Model:
     """Return the model itself, or a plain encoder with a new pruning head."""
     if model.config["model_type"] == NAME:
         return model
-    if model.config.get("pruned_heads"):
-        raise InputError(
-            f"{model.tokenizer} has lost heads, and a PruningEncoder stands on a whole encoder",
-            "take the encoder before its heads were removed",
-        )
+    check_plain(model)
     architecture = str((model.config.get("architectures") or [""])[0])
     ranks = architecture.endswith("ForSequenceClassification")
-    tensors = dict(model.tensors)
-    if not ranks:
-        tensors = dict(
-            with_prefix({k: v for k, v in tensors.items() if isinstance(v, TensorEntry)}, model.encoder)
-        )
-    hidden, dtype = for_config(model.encoder).hidden, _float_of(tensors)
-    random = np.random.default_rng(reading.seed).normal(0, NEW_STD, (2, hidden)).astype(np.float32)
-    weight, bias = Declared(HEAD["weight"], dtype, (2, hidden)), Declared(HEAD["bias"], dtype, (2,))
-    tensors[weight.name] = NewTensor(weight, from_floats(random, dtype).tobytes())
-    tensors[bias.name] = NewTensor(bias, bytes(bias.size))
+    tensors = model.tensors if ranks else with_prefix(model.tensors, model.encoder)
+    random, hidden = np.random.default_rng(reading.seed), for_config(model.encoder).hidden
+    head = new_linear("pruning_head.classifier", len(PRUNING_LABELS), hidden, float_type(tensors), random)
     pruning = {"classifier_dropout": 0.1, "hidden_state": LAST_HIDDEN_STATE}
     return pruning_model(
-        model.says, RERANKING if ranks else PRUNING_ONLY, model.encoder, pruning, tensors,
+        model.says, RERANKING if ranks else PRUNING_ONLY, model.encoder, pruning, {**tensors, **head},
         model.tokenizer, model.max_length, (*model.notes, "The pruning head is new: it has to be trained."),
     )  # fmt: skip
 
 
-def _float_of(tensors: Mapping[str, TensorEntry | NewTensor]) -> str:
-    stored = width_of(entry for entry in tensors.values() if isinstance(entry, TensorEntry))
-    return {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}[stored]
-
-
-KIND = Kind("PruningEncoder as prunecli writes it", _recognises, _read, _make, becomes="pruning-encoder")
+KIND = Kind(
+    "PruningEncoder as prunecli writes it",
+    is_around(NAME),
+    read_around("PruningEncoder", "mode", (RERANKING, PRUNING_ONLY)),
+    _make,
+    becomes="pruning-encoder",
+)

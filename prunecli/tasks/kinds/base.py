@@ -40,16 +40,18 @@ def with_metrics(task: "Task") -> "Task":
 class Kind:
     """How one kind of task is read, trained and scored.
 
-    The first five fields say how data of one's own are recognised; `prunecli.tasks.own` compares them with a
+    Columns, shapes and labels say how data of one's own are recognised; `prunecli.tasks.own` compares them with a
     file's columns.
 
     Attributes:
         name: What `--task-kind` calls it: the file's name.
         head: The head class without its stem.
+        around: The `model_type` of the models around an encoder that it is for; None for heads of encoders.
         columns: Usual names of the columns besides the label, first choice first.
         shapes: What these columns may hold.
         label_columns: Usual names of the label's column, first choice first; none where no label is needed.
         label_shapes: What a label's column holds that can mean nothing else than this kind.
+        label_nests: Whether the label also has as many lists in lists as the last column.
         metrics: From label names to the metrics of data of one's own; the first is the headline.
         reader: From a task to the function that turns a row's columns into its target. That raises an
             InputError for a row that makes no sense; the caller adds file and number of the row.
@@ -61,10 +63,12 @@ class Kind:
 
     name: str
     head: str
+    around: str | None = None
     columns: tuple[tuple[str, ...], ...] = (("text",),)
     shapes: tuple[tuple[str, ...], ...] = ((TEXT,), (TEXT, TEXT))
     label_columns: tuple[str, ...] = ("label", "labels")
     label_shapes: tuple[str, ...]
+    label_nests: bool = False
     metrics: Callable[[tuple[str, ...]], tuple[str, ...]]
     reader: Callable[["Task"], Reader]
     features: Callable[["TaskData", "PreTrainedTokenizerBase", int], "Features"]

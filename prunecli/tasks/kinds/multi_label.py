@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from prunecli.tasks.data import TaskData
 
 
-def _are_vectors(rows: Sequence[Any]) -> bool:
+def are_vectors(rows: Sequence[Any]) -> bool:
     """Say whether lists are vectors: all of one length, at least 2, of nothing but 0 and 1.
 
     Lists of ids look like that only if every row has exactly the labels 0 and 1: ids do not repeat in a row.
@@ -31,7 +31,7 @@ def _are_vectors(rows: Sequence[Any]) -> bool:
 
 
 def _complete(task: "Task", labels: Sequence[Any]) -> "Task":
-    if _are_vectors(labels):
+    if are_vectors(labels):
         return replace(task, labels=tuple(str(number) for number in range(len(labels[0]))), vectors=True)
     single = [label for row in labels if isinstance(row, list) for label in row]
     return replace(task, labels=names_in(single, task.label_column))

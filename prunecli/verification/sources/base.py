@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from prunecli.checkpoints.folder import INDEX, PICKLES, WEIGHTS, inside
+from prunecli.checkpoints.kinds.pruning_encoder import LAST_HIDDEN_STATE
 from prunecli.checkpoints.strict_json import read_object
 from prunecli.errors import InputError
 
@@ -79,13 +80,30 @@ def stock_model(auto_class: str, entries: Mapping[str, Any], state: State, where
     try:
         config = transformers.AutoConfig.for_model(entries["model_type"], **own)
         cls = getattr(transformers, auto_class)._model_mapping[type(config)]
+    except Exception as error:  # a config that makes no sense raises whatever it first breaks
+        raise _misfit(where, error) from error
+    return filled(cls, config, state, where, bare=auto_class == "AutoModel")
+
+
+def filled(cls: Any, config: Any, state: State, where: Path, bare: bool) -> Any:
+    """Return a model of a class with these tensors, in float32.
+
+    Args:
+        cls: The class.
+        config: Its config.
+        state: The tensors.
+        where: Where they are from, for messages.
+        bare: Whether it is an encoder, which may come without the pooler that nothing reads.
+
+    Raises:
+        InputError: A tensor that the model needs is missing, or does not fit.
+    """
+    try:
         model, report = cls.from_pretrained(
             None, config=config, state_dict=state, dtype=torch.float32, output_loading_info=True
         )
-    except Exception as error:  # a config that makes no sense raises whatever it first breaks
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{where}: its weights do not fit its config: {said}", "copy both again") from error
-    bare = auto_class == "AutoModel"  # an encoder whose pooler nothing reads may come without it
+    except Exception as error:
+        raise _misfit(where, error) from error
     lost = [name for name in report["missing_keys"] if not (bare and name.startswith("pooler."))]
     if lost:
         raise InputError(
@@ -94,16 +112,30 @@ def stock_model(auto_class: str, entries: Mapping[str, Any], state: State, where
     return model.eval()
 
 
+def _misfit(where: Path, error: Exception) -> InputError:
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return InputError(f"{where}: its weights do not fit its config: {said}", "copy both again")
+
+
+def with_choices(inputs: Inputs) -> Inputs:
+    """Return inputs for a model of several choices, [rows, choices, tokens]: one choice each."""
+    return {name: tensor[:, None] for name, tensor in inputs.items()}
+
+
 def keep_or_prune(state_BTH: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return pruning logits [batch, tokens, 2]."""
     return torch.nn.functional.linear(state_BTH, weight, bias)
 
 
-def before_final_norm(model: Any, inputs: Inputs) -> tuple[Any, Tensor]:
-    """Run a model; return its output and the state that transformers up to 5.0 gave as `hidden_states[-1]`.
+def run_with_state(model: Any, inputs: Inputs, written: Written) -> tuple[Any, Tensor]:
+    """Run a model; return its output and the state that a pruning head reads.
 
-    `tie_last_hidden_states` makes later ones give the same; the modeling file takes it in another way.
+    That is the one that transformers up to 5.0 gave as `hidden_states[-1]`, unless the written folder says that its
+    head was trained on the last hidden state. `tie_last_hidden_states` makes later ones give the same; the modeling
+    file takes it in another way.
     """
+    if written.config.get("pruning_config", {}).get("hidden_state") == LAST_HIDDEN_STATE:
+        return model(**inputs), model.base_model(**inputs).last_hidden_state
     model.base_model.config.tie_last_hidden_states = False
     output = model(**inputs, output_hidden_states=True)
     return output, output.hidden_states[-1]

@@ -8,9 +8,9 @@ from prunecli.checkpoints.strict_json import read_object
 from prunecli.verification.sources.base import (
     Inputs,
     Written,
-    before_final_norm,
     keep_or_prune,
     load_weights,
+    run_with_state,
     stock_model,
 )
 
@@ -30,7 +30,5 @@ def outputs(source: Path, base: Path | None, written: Written, inputs: Inputs) -
     state = {name.replace("ranking_model.", "", 1): tensor for name, tensor in everything.items()}
     state = {name: tensor for name, tensor in state.items() if not name.startswith("pruning_head.")}
     model = stock_model("AutoModelForSequenceClassification", entries, state, source)
-    output, hidden = before_final_norm(model, inputs)
-    if written.config["pruning_config"]["hidden_state"] == "last_hidden_state":
-        hidden = model.base_model(**inputs).last_hidden_state
+    output, hidden = run_with_state(model, inputs, written)
     return {"logits": output.logits, "pruning_logits": keep_or_prune(hidden, **head)}

@@ -8,10 +8,10 @@ from prunecli.checkpoints.strict_json import read_object
 from prunecli.verification.sources.base import (
     Inputs,
     Written,
-    before_final_norm,
     keep_or_prune,
     load_one,
     load_weights,
+    run_with_state,
     stock_model,
 )
 
@@ -32,9 +32,7 @@ def outputs(source: Path, base: Path | None, written: Written, inputs: Inputs) -
     if not ranks:
         state = model(**inputs).last_hidden_state
         return {"logits": keep_or_prune(state, head["classifier.weight"], head["classifier.bias"])}
-    output, state = before_final_norm(model, inputs)
-    if written.config["pruning_config"]["hidden_state"] == "last_hidden_state":
-        state = model.base_model(**inputs).last_hidden_state
+    output, state = run_with_state(model, inputs, written)
     return {
         "logits": output.logits,
         "pruning_logits": keep_or_prune(state, head["classifier.weight"], head["classifier.bias"]),

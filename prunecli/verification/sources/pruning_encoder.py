@@ -8,9 +8,9 @@ from prunecli.checkpoints.strict_json import read_object
 from prunecli.verification.sources.base import (
     Inputs,
     Written,
-    before_final_norm,
     keep_or_prune,
     load_weights,
+    run_with_state,
     stock_model,
 )
 
@@ -24,8 +24,6 @@ def outputs(source: Path, base: Path | None, written: Written, inputs: Inputs) -
     ranks = config["mode"] == "reranking_pruning"
     auto_class = "AutoModelForSequenceClassification" if ranks else "AutoModel"
     model = stock_model(auto_class, config["base_model_config"], state, source)
-    output, hidden = before_final_norm(model, inputs)
-    if config["pruning_config"]["hidden_state"] == "last_hidden_state":
-        hidden = model.base_model(**inputs).last_hidden_state
+    output, hidden = run_with_state(model, inputs, written)
     pruning = keep_or_prune(hidden, **head)
     return {"logits": output.logits, "pruning_logits": pruning} if ranks else {"logits": pruning}

@@ -1,4 +1,4 @@
-"""A stock checkpoint, loaded by its stock class; a new pruning head is put on it where the folder has one."""
+"""A stock checkpoint, loaded by its stock class; a new head is put on it where the folder has one."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from prunecli.verification.sources.base import (
     keep_or_prune,
     load_weights,
     stock_model,
+    with_choices,
 )
+from prunecli.verification.sources.masked_seq import positions
 
 HEAD = "pruning_head.classifier."
 
@@ -23,6 +25,10 @@ HEAD = "pruning_head.classifier."
 def outputs(source: Path, base: Path | None, written: Written, inputs: Inputs) -> dict[str, Tensor]:
     """Run the stock model, and the new head on its last hidden state."""
     entries = read_object(source / "config.json")
+    if written.config["model_type"] == "masked_seq":
+        encoder = stock_model("AutoModel", entries, load_weights(source, written), source)
+        head = {name: tensor.float() for name, tensor in written.state.items() if name.startswith("head.")}
+        return {"logits": positions(encoder(**inputs).last_hidden_state, head)}
     new = {name: tensor.float() for name, tensor in written.state.items() if name.startswith(HEAD)}
     architecture = str((entries.get("architectures") or ["Model"])[0])
     suffix = architecture[architecture.index("For") :] if "For" in architecture else ""
@@ -35,7 +41,7 @@ def outputs(source: Path, base: Path | None, written: Written, inputs: Inputs) -
         state = _whole(entries, state)
     model = stock_model(wanted, {**entries, "pruned_heads": {}}, state, source)
     if suffix == "ForMultipleChoice":
-        inputs = {name: tensor[:, None] for name, tensor in inputs.items()}
+        inputs = with_choices(inputs)
     found: dict[str, Any] = {k: v for k, v in model(**inputs).items() if isinstance(v, Tensor)}
     if not new:
         return found

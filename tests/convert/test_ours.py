@@ -1,0 +1,99 @@
+"""Folders that prunecli wrote: in other files, refused with the way on, and verified against what they were made of."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+import prunecli
+from prunecli.checkpoints.folder import INDEX, WEIGHTS, read_checkpoint
+from prunecli.checkpoints.kinds.base import Reading
+from prunecli.cli.app import app
+from prunecli.errors import InputError
+from prunecli.masks.formats import FILE as MASKS
+from prunecli.masks.units import GROUPS
+from prunecli.verification import parity
+from prunecli.verification.conversion import made_of, source_outputs
+from tests import tiny
+from tests.convert.conftest import ORIGINALS, Convert
+from tests.unit.test_irti_masked_seq import FIXTURE
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a pruned folder with its class, its masks and uneven layers, one of them empty."""
+    folder = tmp_path_factory.mktemp("cut")
+    source = tiny.save_tiny(folder / "source", "bert")
+    return tiny.cut(source, tiny.random_masks(tiny.sizes(source), GROUPS, seed=0, empty=True), folder / "cut")
+
+
+def test_a_pruned_folder_is_proven_in_another_type_and_shards(cut: Path, tmp_path: Path) -> None:
+    done = prunecli.convert(cut, tmp_path / "out", dtype="bfloat16", max_shard_size="20KB")
+    assert (done.kind, done.to, done.written) == ("pruned", "pruned", True), done.findings
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(done.files) > {MASKS, INDEX}
+    dense = load_file(cut / WEIGHTS)
+    for name, entry in read_checkpoint(tmp_path / "out").tensors.items():
+        wanted = dense[name].bfloat16() if dense[name].is_floating_point() else dense[name]
+        assert entry.read() == wanted.contiguous().view(torch.uint8).numpy().tobytes()
+
+
+def test_a_pruned_folder_comes_out_of_a_pickle(cut: Path, tmp_path: Path, convert: Convert) -> None:
+    source = Path(shutil.copytree(cut, tmp_path / "source"))
+    torch.save(load_file(source / WEIGHTS), source / "pytorch_model.bin")
+    (source / WEIGHTS).unlink()
+    out = convert(source)
+    assert (out / "modeling_pruned.py").read_bytes() == (cut / "modeling_pruned.py").read_bytes()
+    model = tiny.load(cut)
+    given = tiny.tiny_inputs(model)
+    assert torch.equal(tiny.outputs(tiny.load(out), given), tiny.outputs(model, given))
+
+
+def test_a_run_folder_is_to_be_cut_first(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "model").mkdir(parents=True)
+    (tmp_path / "runs" / "run.json").write_text("{}")
+    with pytest.raises(InputError, match="is a run folder of train-masks") as raised:
+        prunecli.convert(tmp_path / "runs", dry_run=True)
+    assert f"prunecli apply-masks {tmp_path / 'runs'} --out pruned" in str(raised.value.fix)
+
+
+def test_a_converted_original_is_verified_against_it(convert: Convert) -> None:
+    source = ORIGINALS / "reranking-pruning-modernbert"
+    words = ["verify-automodel", str(convert(source, dtype="float16")), "--against", str(source)]
+    done = CliRunner().invoke(app, [*words, "--allow-pickle"])
+    assert done.exit_code == 0, done.output
+    assert "0 decisions differ" in done.output.replace("\n", " ") or "is proven" in done.output
+    with pytest.raises(InputError, match="is a pickle, which can run code"):
+        prunecli.verify_automodel(words[1], against=source)
+    with pytest.raises(InputError, match="masks cannot gate it"):
+        prunecli.verify_automodel(words[1], against=source, masks=source)
+
+
+def made(convert: Convert, source: Path, **options: Any) -> tuple[str | None, Path]:
+    """Convert a folder; return what it is told to be made of, and where it is."""
+    out = convert(source, f"{source.name}-{len(options)}", **options)
+    return made_of(read_checkpoint(out), source), out
+
+
+def test_what_a_folder_was_made_of_is_read_once_more(
+    convert: Convert, tiny_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    encoder = tiny_checkpoint("bert", "Model")
+    assert made(convert, FIXTURE)[0] == "irti-masked-seq"
+    assert made(convert, encoder)[0] is None
+    assert made(convert, encoder, to="masked-seq", num_labels=2)[0] == "stock"
+    kind, tokens = made(convert, encoder, to="pruning-encoder")
+    assert kind == "stock" and made_of(read_checkpoint(tokens), tokens) is None
+    kind, ranking = made(convert, ORIGINALS / "open-provence", to="ranking-model")
+    checkpoint = read_checkpoint(ranking)
+    parity.write_probes(checkpoint, tiny.sizes(ranking), tmp_path / "probes")
+    found = source_outputs(checkpoint, ORIGINALS / "open-provence", str(kind), Reading(), tmp_path / "probes")
+    model = tiny.load(ranking)
+    with torch.no_grad():
+        wanted = model(**load_file(tmp_path / "probes")).logits
+    assert found.keys() == {"logits"}
+    torch.testing.assert_close(found["logits"], wanted, atol=1e-5, rtol=0)
