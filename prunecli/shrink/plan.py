@@ -161,7 +161,7 @@ def plan_cut(
         vocabulary: Which words stay; all where None.
 
     Raises:
-        InputError: The checkpoint lacks a tensor that its config implies.
+        InputError: The checkpoint lacks a tensor that its config implies, or calls it something else.
         MaskError: A gate other than 0 and 1 meets a tensor that is not of floats.
     """
     prefix = encoder_prefix(checkpoint, encoder, already)
@@ -218,16 +218,20 @@ def spread(
 
 def _apply(
     cuts: Mapping[str, TensorCut],
-    linear: str,
+    module: str,
     touch: Touch,
     index: Indices,
     scale: npt.NDArray[np.float32] | None,
 ) -> None:
-    """Note a cut of one side for the linear's weight and, where rows go, for its bias; what has gone stays away."""
-    names = [f"{linear}.weight", *([f"{linear}.bias"] if touch.dim == ROWS else [])]
-    for name in names:
-        if name not in cuts:
-            continue
+    """Note a cut of one side for a module's weight and, where rows go, for its bias; what has gone stays away."""
+    names = [f"{module}.weight", *([f"{module}.bias"] if touch.dim == ROWS else [])]
+    others = [] if names[0] in cuts else [name for name in cuts if name.startswith(f"{module}.")]
+    if others:  # norms of old checkpoints have a gamma and a beta
+        raise InputError(
+            f"there is a tensor {others[0]}, but none {names[0]}",
+            "load the checkpoint with transformers and save it again",
+        )
+    for name in filter(cuts.__contains__, names):
         cut = cuts[name]
         if len(index) < cut.entry.shape[touch.dim]:
             cut.keep[touch.dim] = index

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from prunecli.checkpoints.folder import read_checkpoint
@@ -65,6 +66,17 @@ def test_where_the_stream_is_an_output_or_unknown_it_keeps_its_width(
 ) -> None:
     with pytest.raises(UnsupportedModelError, match=r"hidden dimensions of a .* cannot go"):
         tiny.cut(tiny_checkpoint(model_type, head), masks(), tmp_path / "cut")
+
+
+def test_norms_by_the_names_of_old_checkpoints_are_not_left_whole(tmp_path: Path) -> None:
+    source = tiny.save_tiny(tmp_path / "source", "bert")
+    tensors = load_file(source / "model.safetensors")
+    renamed = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma"): tensor for name, tensor in tensors.items()
+    }
+    save_file(renamed, source / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match=r"LayerNorm.gamma, but none .*LayerNorm.weight"):
+        tiny.cut(source, masks(), tmp_path / "cut")
 
 
 def test_embeddings_of_another_width_are_left_alone() -> None:
