@@ -1,16 +1,26 @@
-"""Run a checkpoint over records: read, find the texts, batch by token count, decode the head, write. And time it.
+"""Run a checkpoint over records: read, tokenise, batch by tokens, say what the outputs mean, write. And time it.
 
-    records.py       JSONL, CSV, TSV and plain lines in; one dict a record
-    text_fields.py   which fields of a record hold its texts
-    runnable.py      a checkpoint loaded for use: trust, device, length
-    batching.py      batches of like length, outputs in the order of the input
-    kinds/           ONE FILE PER KIND OF HEAD: rows of token ids in, fields of a record out
-    jsonl.py         JSONL out, a file whole or not at all
+    stream.py        records in, predictions out, in order and in constant memory: start here
+    formats/         ONE FILE PER FORMAT: records from JSONL, CSV, TSV, Parquet, text, TREC runs; JSONL and Parquet out
+    text_fields.py   which fields of a record hold the input
+    kinds/           ONE FILE PER KIND OF USE: from a record to rows of token ids, from outputs to fields
+    runnable.py      a checkpoint loaded for use: trust, device, number type, length; onnx_model.py, a graph instead
+    batching.py      batches of like length within a budget of tokens
+    ahead.py         the next window of records is tokenised while the last one is computed
+    first_token.py   classifiers compute their last layer for the first token only
+    output_file.py   a file whole or not at all, which an interrupted run can go on with
+
+    windows.py           long texts in overlapping windows, in the frame that the tokenizer puts around them
+    text_reader.py       single texts in windows; document_reader.py, a query's documents
+    truncated.py         texts that are cut instead
+    sentences.py, selection.py, thresholds.py   context pruning: where sentences are, and which of them stay
+    open_provence.py     the same as another package does it
+    pruning_encoder.py, pruning_cross_encoder.py   classes for callers of other packages
 
     timing.py           candidates take turns, so that their times can be compared
     random_batch.py     inputs whose only meaning is their size
     peak_memory.py      memory, in a process of its own
     sublayer_times.py   latency tables: live layers of every width
 
-`prunecli.operations.predict` puts the first together, `prunecli.operations.benchmark` the others.
+`prunecli.operations.predict` puts the first two groups together, `prunecli.operations.benchmark` the third.
 """

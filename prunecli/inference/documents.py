@@ -14,7 +14,8 @@ SINGLE, SEVERAL = (
     ("document", "context", "passage", "text"),
     ("documents", "contexts", "passages", "candidates"),
 )
-KNOWN = [(query, name) for query in ("query", "question") for name in (*SEVERAL, *SINGLE)]
+SENTENCES = "sentences"  # of one document or, as a list of lists, of several
+KNOWN = [(query, name) for query in ("query", "question") for name in (*SEVERAL, SENTENCES, *SINGLE)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def question_in(record: Record, fields: tuple[str, ...], presplit: bool) -> Ques
     """Take a query and one document or a list of them out of a record.
 
     A document is a text, a list of its sentences, or an object with `text` and, if need be, `title` and `id`. A list of
-    texts is several documents, or one in sentences where `presplit` says so.
+    texts is several documents, or one in sentences where `presplit` or the field's name says so.
 
     Raises:
         InputError: A field is missing or holds something else.
@@ -62,6 +63,7 @@ def question_in(record: Record, fields: tuple[str, ...], presplit: bool) -> Ques
         raise InputError("a query and a document are two fields", "write --fields QUERY,DOCUMENT")
     query, field = text_in(record, fields[0]), fields[1]
     value = value_in(record, field)
+    presplit = presplit or field == SENTENCES
     one = not isinstance(value, list) or (presplit and all(isinstance(part, str) for part in value))
     documents = [_document(part, field) for part in ([value] if one else value)]
     titles = [record.get(TITLE)] if one else record.get(TITLES) or []

@@ -16,6 +16,16 @@ from prunecli.inference.formats.jsonl import line_of
 from prunecli.inference.formats.parquet import write_parquet
 
 
+def check_outside(target: Path, checkpoint: Path) -> None:
+    """Refuse a file in the folder of a checkpoint, which stays as it was verified.
+
+    Raises:
+        InputError: It would stand there.
+    """
+    if target.resolve().is_relative_to(checkpoint.resolve()):
+        raise InputError(f"{target} stands in the checkpoint {checkpoint}", "name another --out")
+
+
 def check_file_target(target: Path, overwrite: bool) -> None:
     """Refuse a file that stands already or could not be written, before any work is done.
 
@@ -31,6 +41,19 @@ def check_file_target(target: Path, overwrite: bool) -> None:
         )
     if not target.parent.is_dir():
         raise InputError(f"{target.parent} is not a folder", "create it, or name another --out")
+
+
+def check_no_interrupted_run(target: Path) -> None:
+    """Refuse to lose what an interrupted run has done.
+
+    Raises:
+        TargetExistsError: Its file is there.
+    """
+    if partial_path(target).exists():
+        raise TargetExistsError(
+            f"an interrupted run stands at {partial_path(target)}",
+            "add --resume to go on with it, or --overwrite to start anew",
+        )
 
 
 def done_before(target: Path) -> tuple[int, Record]:

@@ -85,7 +85,7 @@ def read_runnable(path: Path) -> Checkpoint:
 
 def _own_head(checkpoint: Checkpoint) -> str:
     """Return the head that a checkpoint was saved with; by the name of its class where there is no table."""
-    if _has_table(checkpoint):
+    if has_table(checkpoint):
         return head_of(checkpoint)
     name = checkpoint.architecture or ""
     return next((head for head in pruned.AUTO_CLASSES if head != "Model" and name.endswith(head)), "Model")
@@ -132,12 +132,13 @@ def load_with_head(
 
 def _needs_own_code(checkpoint: Checkpoint) -> bool:
     """Say whether only Python from the folder can load it; a folder of ours loads with our copy of its file."""
-    if not _has_table(checkpoint):
+    if not has_table(checkpoint):
         return "auto_map" in checkpoint.config
     return shipped(checkpoint) is not None and not is_ours(checkpoint)
 
 
-def _has_table(checkpoint: Checkpoint) -> bool:
+def has_table(checkpoint: Checkpoint) -> bool:
+    """Say whether a checkpoint is of a family and a head that prunecli knows."""
     try:
         head_of(checkpoint)
     except UnsupportedModelError:
@@ -197,7 +198,7 @@ def longest_row(
 
     Without a usual length it is the tokenizer's limit, which train-masks sets to what it trained with.
     """
-    has_positions = _has_table(checkpoint) and hasattr(model.config, "max_position_embeddings")
+    has_positions = has_table(checkpoint) and hasattr(model.config, "max_position_embeddings")
     longest = longest_input(model, encoder_of(checkpoint)) if has_positions else UNLIMITED
     if asked is not None and asked > longest:
         log.warning("--max-length %d is more than the %d tokens that the model takes", asked, longest)

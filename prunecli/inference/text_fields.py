@@ -77,7 +77,7 @@ def named_in(record: Mapping[str, Any], known: Iterable[tuple[str, ...]], number
             return names
     raise InputError(
         f"record {number} has no field with a known name (it has {names_of(record)})",
-        "say which fields hold the text with --fields A or --fields A,B",
+        "say which fields hold the input with --fields A or --fields A,B, or name another --kind",
     )
 
 

@@ -12,9 +12,8 @@ from prunecli.errors import InputError
 from prunecli.fields import plain
 from prunecli.inference.formats import read_records
 from prunecli.inference.formats.base import Record
-from prunecli.inference.output_file import check_file_target
 from prunecli.inference.thresholds import choose
-from prunecli.operations.predict import Predictions, Predictor
+from prunecli.operations.predict import Predictions, Predictor, check_out
 
 RELEVANT = "relevant"
 CONTEXT_PRUNING = "context-pruning"
@@ -58,8 +57,7 @@ def run(config: PredictConfig) -> CalibrateResult:
         PruneError: The checkpoint is none for context pruning, or a record does not say what is relevant.
     """
     assert config.calibrate is not None
-    if config.out is not None:
-        check_file_target(config.out, config.overwrite)
+    check_out(config)
     every = replace(config, calibrate=None, out=None, threshold=("0",), kind=CONTEXT_PRUNING, fail_fast=True)
     probabilities: list[float] = []
     relevant: list[bool] = []

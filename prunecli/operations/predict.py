@@ -10,19 +10,29 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
+from transformers import PreTrainedModel
+
 from prunecli.checkpoints.source import find_folder
 from prunecli.config import PredictConfig
 from prunecli.errors import InputError
 from prunecli.inference import kinds
 from prunecli.inference.batching import Batcher
+from prunecli.inference.first_token import read_first_token_only
 from prunecli.inference.formats import read_records
 from prunecli.inference.formats.base import Reading, Record
 from prunecli.inference.formats.trec import read_run
 from prunecli.inference.kinds.base import Setting
-from prunecli.inference.output_file import check_file_target, done_before, written
-from prunecli.inference.runnable import load_runnable, read_runnable
+from prunecli.inference.output_file import (
+    check_file_target,
+    check_no_interrupted_run,
+    check_outside,
+    done_before,
+    written,
+)
+from prunecli.inference.runnable import has_table, load_runnable, read_runnable
 from prunecli.inference.stream import ERROR, predictions, renamed
 from prunecli.inference.text_fields import parse_fields
+from prunecli.models.shipped import encoder_of
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +114,8 @@ class Predictor:
         self.runnable = load_runnable(checkpoint, config)
         self.notes: Counter[str] = Counter()
         loaded = self.runnable
+        if kind.reads_logits_only and isinstance(loaded.model, PreTrainedModel) and has_table(checkpoint):
+            read_first_token_only(loaded.model, encoder_of(checkpoint))
         setting = Setting(
             checkpoint, loaded.model.config, loaded.tokenizer, loaded.max_length, config, self._note
         )
@@ -113,7 +125,12 @@ class Predictor:
         self.notes[what] += 1
 
     def __call__(self, records: Iterable[Mapping[str, Any]]) -> "Predictions":
-        """Predict as records are asked for; memory does not grow with their number."""
+        """Predict as records are asked for; memory does not grow with their number.
+
+        Raises:
+            PruneError: The output file cannot be used.
+        """
+        check_out(self.config)
         return Predictions(self, (_as_record(record) for record in records))
 
     def batcher(self) -> Batcher:
@@ -217,10 +234,22 @@ def run(config: PredictConfig, records: Iterable[Mapping[str, Any]] | None = Non
     Raises:
         PruneError: The checkpoint, the input or the output file cannot be used.
     """
-    if config.out is not None:
-        check_file_target(config.out, config.overwrite)
+    check_out(config)
     readings = _input(config) if records is None else map(_as_record, records)
     return Predictions(Predictor.of(config), readings)
+
+
+def check_out(config: PredictConfig) -> None:
+    """Refuse an output file that cannot be used, before any work is done.
+
+    Raises:
+        PruneError: It stands already, whole or begun, cannot be written, or would stand in the checkpoint.
+    """
+    if config.out is not None:
+        check_outside(config.out, config.checkpoint)
+        check_file_target(config.out, config.overwrite)
+        if not (config.resume or config.overwrite):
+            check_no_interrupted_run(config.out)
 
 
 def _input(config: PredictConfig) -> Iterable[Reading]:

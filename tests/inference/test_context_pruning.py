@@ -159,6 +159,8 @@ def test_presplit_and_lines_are_kept_as_they_are(folder: Callable[..., Path]) ->
     parts = ["not one. two", "  we saw it ", "on monday"]
     (found,) = predicted(folder(), {"query": QUERY, "document": parts}, split="presplit", threshold=("0",))
     assert found["pruned"] == "not one. two  we saw it on monday" and len(found["sentences"]) == 3
+    (same,) = predicted(folder(), {"query": QUERY, "sentences": parts}, threshold=("0",))
+    assert same["pruned"] == found["pruned"] and len(same["sentences"]) == 3
     text = "good. bad.\n\n  not so\r\nend"
     (found,) = predicted(folder(), {"query": QUERY, "document": text}, split="lines")
     assert texts_of(text, found) == ["good. bad.", "not so", "end"]

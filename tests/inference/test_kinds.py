@@ -219,3 +219,10 @@ def test_a_kind_is_insisted_on_only_where_there_is_a_head(saved: Saved, bert: Pa
         predicted(bert, kind="rerankin")
     with pytest.raises(UnsupportedModelError, match="predict cannot use"):
         predicted(saved("bert", "ForMultipleChoice"))
+
+
+def test_a_cross_encoder_of_one_label_is_a_reranker(saved: Saved) -> None:
+    said = {"num_labels": 1, "sentence_transformers": {"version": "6.0.0"}}
+    folder = saved("bert", tiny.CLASSIFICATION, **said, problem_type=None)
+    (found,) = predicted(folder, {"query": "was it", "documents": ["good", "bad"]})
+    assert len(found["results"]) == 2

@@ -181,6 +181,8 @@ def test_an_interrupted_run_goes_on(
     del first
     partial = partial_path(out)
     partial.write_bytes(partial.read_bytes() + b'{"text": "half a li')
+    with pytest.raises(TargetExistsError, match="an interrupted run stands at"):
+        predict.run(config(bert, source, out=out))
     rest = predict.run(config(bert, source, out=out, resume=True))
     assert [record["text"] for record in rest] == texts[3:] and rest.result().resumed == 3
     for found, record in zip(read_records(str(out)), whole, strict=True):
@@ -217,6 +219,11 @@ def test_the_checkpoint_folder_is_never_written(rows: Path, tiny_checkpoint: Cal
     assert {path: stat.st_mtime_ns for path, stat in before.items()} == {
         path: stat.st_mtime_ns for path, stat in after.items()
     }
+
+
+def test_nothing_is_written_into_the_checkpoint_folder(rows: Path, bert: Path) -> None:
+    with pytest.raises(InputError, match="stands in the checkpoint"):
+        predict.run(config(bert, rows, out=bert / "out.jsonl"))
 
 
 def test_lines_are_utf8_and_always_json() -> None:

@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 import prunecli
-from prunecli.checkpoints.folder import read_checkpoint
+from prunecli.checkpoints.folder import GRAPH, read_checkpoint
 from prunecli.masks.units import GROUPS
-from prunecli.models.onnx_graph import GRAPH, export
+from prunecli.models.modeling_masked_seq import MaskedSeqConfig, MaskedSeqModel
+from prunecli.models.onnx_graph import export
 from prunecli.verification import parity
 from prunecli.verification.onnx_parity import check_graph
 from tests import tiny
@@ -109,3 +110,36 @@ def test_the_guide_gives_the_outputs_of_torch(tmp_path: Path, monkeypatch: pytes
     with torch.no_grad():
         wanted = tiny.load(cut)(**batch).logits
     torch.testing.assert_close(torch.from_numpy(names["logits"]), wanted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("source", "record"),
+    [
+        ("bert", {"text": "good film"}),
+        ("reranking-pruning-modernbert", {"query": "was it good", "document": "the film was good. " * 40}),
+        ("masked", {"text": "we [MASK] it on [MASK]"}),
+    ],
+)
+def test_predict_takes_a_graph_for_its_model(source: str, record: Any, bert: Path, tmp_path: Path) -> None:
+    folders = {"bert": bert, "masked": tmp_path / "torch"}
+    if source == "masked":
+        model = MaskedSeqModel(MaskedSeqConfig(tiny.tiny_config("bert").to_dict(), id2label={0: "a", 1: "b"}))
+        tiny.randomise(model, seed=3)
+        model.save_pretrained(tmp_path / "torch")
+        tiny.tiny_tokenizer("bert").save_pretrained(tmp_path / "torch")
+    elif source != "bert":
+        prunecli.convert(ORIGINALS / source, tmp_path / "torch", allow_pickle=True)
+    folder = folders.get(source, tmp_path / "torch")
+    onnx_of(folder, tmp_path / "graph")
+    (wanted,) = prunecli.predict(folder, [record], device="cpu")
+    (found,) = prunecli.predict(tmp_path / "graph", [record])
+    assert flat(found) == pytest.approx(flat(wanted), abs=1e-5)
+
+
+def flat(value: Any) -> list[float]:
+    """Return every number of a record."""
+    if isinstance(value, dict | list):
+        return [
+            number for part in (value.values() if isinstance(value, dict) else value) for number in flat(part)
+        ]
+    return [float(value)] if isinstance(value, int | float) else []

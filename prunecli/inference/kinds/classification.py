@@ -26,6 +26,7 @@ class Classification(Kind):
 
     known = known_fields()
     writes = ("label", "score", "score_raw")
+    reads_logits_only = True
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -38,7 +39,8 @@ class Classification(Kind):
     @classmethod
     def is_meant(cls, checkpoint: Checkpoint) -> bool:
         """Say whether it is a classifier of texts and nothing more."""
-        return cls.can(checkpoint) and checkpoint.config.get("model_type") != "pruning_encoder"
+        more = checkpoint.config.get("model_type") == "pruning_encoder" or is_cross_encoder(checkpoint)
+        return cls.can(checkpoint) and not more
 
     @classmethod
     def can(cls, checkpoint: Checkpoint) -> bool:
@@ -68,6 +70,12 @@ class Classification(Kind):
 
     def _by_name(self, values_L: Tensor) -> dict[str, float]:
         return dict(zip(self.names, values_L.tolist(), strict=True))
+
+
+def is_cross_encoder(checkpoint: Checkpoint) -> bool:
+    """Say whether sentence-transformers saved a classifier as a CrossEncoder of one label, which ranks."""
+    labels = checkpoint.config.get("id2label") or {}
+    return "sentence_transformers" in checkpoint.config and len(labels) == 1
 
 
 KIND = Classification

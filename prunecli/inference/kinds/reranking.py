@@ -16,7 +16,7 @@ from prunecli.inference.document_reader import DocumentReader, best_scores, rele
 from prunecli.inference.documents import KNOWN, Question, best_first, question_in
 from prunecli.inference.formats.base import Record
 from prunecli.inference.kinds.base import Kind, Outputs, Row, Setting
-from prunecli.inference.kinds.classification import HEAD
+from prunecli.inference.kinds.classification import HEAD, is_cross_encoder
 
 
 class Reranking(Kind):
@@ -24,6 +24,7 @@ class Reranking(Kind):
 
     known = KNOWN
     writes = ("score", "score_raw", "results")
+    reads_logits_only = True
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -31,9 +32,8 @@ class Reranking(Kind):
 
     @classmethod
     def is_meant(cls, checkpoint: Checkpoint) -> bool:
-        """Say whether sentence-transformers saved it as a CrossEncoder of one label."""
-        labels = checkpoint.config.get("id2label") or {}
-        return cls.can(checkpoint) and "sentence_transformers" in checkpoint.config and len(labels) == 1
+        """Say whether it was saved as a reranker."""
+        return cls.can(checkpoint) and is_cross_encoder(checkpoint)
 
     @classmethod
     def can(cls, checkpoint: Checkpoint) -> bool:

@@ -1,0 +1,85 @@
+"""Classifiers read the first token only: so does their last layer, which then computes one token instead of all.
+
+Its keys and values still come from every token, so the output is the same; of a layer's 12 H^2 multiplications a token
+10 are left out (H hidden, four times as many neurons): 14 % of the work of six layers, 7 % of twelve.
+
+Made for layers that are built as BERT's: query, key and value as linears of their own, a residual that is added in
+the module of the output linear. Whether a model is one of them is not guessed: its outputs are compared before and
+after, and unless they are equal the layer stays as it was.
+
+Shape suffixes: B batch, T tokens, A heads, D head size, H hidden.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import PreTrainedModel
+
+from prunecli.encoders import Encoder
+from prunecli.inference.random_batch import random_batch
+
+TOLERANCE = 1e-5
+ROWS, TOKENS = 3, 12  # of the batch that is compared
+
+
+class FirstTokenAttention(nn.Module):
+    """Attention of the first token to all.
+
+    Args:
+        linears: Those of query, key and value.
+        head_size: Width of a head.
+    """
+
+    def __init__(self, linears: list[Any], head_size: int) -> None:
+        super().__init__()
+        self.query, self.key, self.value = linears
+        self.head_size = head_size
+
+    def forward(
+        self, hidden_states: Tensor, attention_mask: Tensor | None = None, **others: Any
+    ) -> tuple[Tensor, None]:
+        """Return the heads' outputs [B, 1, A * D], and no attention weights."""
+        query_BA1D = self._heads(self.query(hidden_states[:, :1]))
+        key_BATD, value_BATD = self._heads(self.key(hidden_states)), self._heads(self.value(hidden_states))
+        mask = None if attention_mask is None else attention_mask[:, :, :1]
+        found_BA1D = scaled_dot_product_attention(query_BA1D, key_BATD, value_BATD, attn_mask=mask)
+        return found_BA1D.transpose(1, 2).flatten(2), None
+
+    def _heads(self, values: Tensor) -> Tensor:
+        return values.view(*values.shape[:2], -1, self.head_size).transpose(1, 2)
+
+
+@torch.inference_mode()
+def read_first_token_only(model: PreTrainedModel, encoder: Encoder) -> bool:
+    """Let the last layer of a classifier compute the first token only, where the outputs stay the same.
+
+    Returns:
+        Whether it does so now.
+    """
+    table, core = encoder.family.attention, encoder.family.core
+    layer: Any = model.base_model.get_submodule(encoder.module(encoder.layers - 1, "").rstrip("."))
+    batch = random_batch(model, "ForSequenceClassification", ROWS, TOKENS)
+    batch["attention_mask"][0, TOKENS // 2 :] = 0
+    expected = model(**batch).logits
+    stock = dict(layer.named_modules())
+    linears = [stock.get(name) for name in table.inputs]
+    output = stock.get(table.output.rpartition(".")[0])
+    if core is None or core.name not in stock or len(linears) != 3 or None in linears or output is None:
+        return False
+    layer.set_submodule(core.name, FirstTokenAttention(linears, encoder.head_size))
+    hook = output.register_forward_pre_hook(_first_of_residual)
+    try:
+        same = bool((model(**batch).logits - expected).abs().max() <= TOLERANCE)
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError):  # it is built in another way
+        same = False
+    if not same:
+        hook.remove()
+        layer.set_submodule(core.name, stock[core.name])
+    return same
+
+
+def _first_of_residual(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    computed, residual_BTH = inputs
+    return computed, residual_BTH[:, :1]

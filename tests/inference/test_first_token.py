@@ -1,0 +1,37 @@
+"""A last layer that computes the first token only says the same; it is taken back where a family is built otherwise."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from prunecli.inference.first_token import FirstTokenAttention, read_first_token_only
+from tests import tiny
+
+BUILT_AS_BERT = (
+    "bert", "camembert", "data2vec-text", "electra", "ernie", "megatron-bert", "rembert", "roberta",
+    "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("model_type", tiny.MODEL_TYPES)
+def test_logits_stay_the_same(model_type: str) -> None:
+    model = tiny.tiny_model(model_type)
+    inputs = tiny.tiny_inputs(model, examples=3)
+    expected = tiny.outputs(model, inputs)
+    done = read_first_token_only(model, tiny.table(model))
+    assert done == (model_type in BUILT_AS_BERT)
+    assert any(isinstance(module, FirstTokenAttention) for module in model.modules()) == done
+    torch.testing.assert_close(tiny.outputs(model, inputs), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_pruned_layers_too(empty: bool, tiny_checkpoint: Callable[..., Path], tmp_path: Path) -> None:
+    source = tiny_checkpoint("bert")
+    masks = tiny.random_masks(tiny.sizes(source), ("head", "ffn_int"), seed=0, empty=empty)
+    model = tiny.load(tiny.cut(source, masks, tmp_path / "cut"))
+    inputs = tiny.tiny_inputs(model)
+    expected = tiny.outputs(model, inputs)
+    assert read_first_token_only(model, tiny.sizes(source))
+    torch.testing.assert_close(tiny.outputs(model, inputs), expected, atol=1e-5, rtol=0)
