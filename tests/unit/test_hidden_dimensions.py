@@ -75,7 +75,7 @@ def test_norms_by_the_names_of_old_checkpoints_are_not_left_whole(tmp_path: Path
         name.replace("LayerNorm.weight", "LayerNorm.gamma"): tensor for name, tensor in tensors.items()
     }
     save_file(renamed, source / "model.safetensors", {"format": "pt"})
-    with pytest.raises(InputError, match=r"LayerNorm.gamma, but none .*LayerNorm.weight"):
+    with pytest.raises(InputError, match=r"LayerNorm\.\w+, but none .*LayerNorm\.weight"):
         tiny.cut(source, masks(), tmp_path / "cut")
 
 
