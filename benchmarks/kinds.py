@@ -47,10 +47,14 @@ def plain(model_type: str, head: str = tiny.CLASSIFICATION, **changes: Any) -> S
     return lambda folder: tiny.save_tiny(folder, model_type, head, **changes)
 
 
-def cut(folder: Path) -> Path:
-    """Save a tiny pruned folder of uneven layers."""
-    source = tiny.save_tiny(folder.with_name("dense"), "bert")
-    return tiny.cut(source, tiny.random_masks(tiny.sizes(source), GROUPS, seed=0, empty=True), folder)
+def cut(head: str) -> Source:
+    """Return what saves a tiny BERT with this head, cut to uneven layers."""
+
+    def build(folder: Path) -> Path:
+        source = tiny.save_tiny(folder.with_name("dense"), "bert", head)
+        return tiny.cut(source, tiny.random_masks(tiny.sizes(source), GROUPS, seed=0, empty=True), folder)
+
+    return build
 
 
 def built(model_type: str) -> Source:
@@ -84,7 +88,9 @@ SOURCES: tuple[tuple[str, Source, dict[str, Any]], ...] = (
     ("irti masked-sequence", lambda folder: FIXTURE, {}),
     ("encoder, new head for positions", plain("roberta", "Model"), {"to": "masked-seq", "num_labels": 3}),
     ("stock, in shards and float16", plain("bert"), {"dtype": "float16", "max_shard_size": "60KB"}),
-    ("pruned folder", cut, {}),
+    ("pruned folder", cut(tiny.CLASSIFICATION), {}),
+    ("PruningEncoder on a cut encoder", cut("PruningEncoderForSequenceClassification"), {}),
+    ("masked-sequence on a cut encoder", cut("MaskedSeqModel"), {}),
     ("heads that transformers 4 removed", fixture("pruned-heads"), {}),
 )
 

@@ -40,7 +40,8 @@ def row(folder: str, place: Path, auto: str) -> list[str]:
     options = {"trust_remote_code": True, "local_files_only": True, "dtype": torch.float32}
     model, report = cls.from_pretrained(folder, output_loading_info=True, **options)
     whole = not any(report[f"{kind}_keys"] for kind in ("missing", "unexpected", "mismatched"))
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+    texts = (Path(folder) / "tokenizer.json").is_file()  # irti_custom saved none
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=True) if texts else None
     cases = [parts(load_file(file)) for file in sorted(place.glob(f"{auto}.*.st"))]
     gap = max(difference(model.eval(), *case) for case in cases)
     probes, wanted = cases[0]
@@ -57,8 +58,8 @@ def row(folder: str, place: Path, auto: str) -> list[str]:
         f"{gap:.0e}",
         said(equal),
         trained(model, probes, found, task),
-        said(piped(model.eval(), tokenizer, task)),
-        crossed(folder, tokenizer) if task == SEQUENCE and model.config.num_labels == 1 else "-",
+        said(piped(model.eval(), tokenizer, task)) if texts else "-",
+        crossed(folder, tokenizer) if texts and task == SEQUENCE and model.config.num_labels == 1 else "-",
     ]
 
 

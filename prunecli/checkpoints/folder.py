@@ -21,6 +21,7 @@ TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
     "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model",
 )  # fmt: skip
+GRAPH = "model.onnx"
 CARD = "README.md"
 NEW = "new_parameters"  # key of config.json: parameters that convert drew, and nobody has trained yet
 KEPT_TOKENS = "kept_tokens.safetensors"  # which tokens a cut vocabulary still has
@@ -151,6 +152,11 @@ def _weight_files(path: Path, allow_pickle: bool) -> list[Path]:
             return [inside(path, one)]
         if (path / index).exists():
             return _shards(path, index)
+    if (path / GRAPH).exists():
+        raise InputError(
+            f"{path} holds a graph for onnxruntime and no weights",
+            "take the folder that `convert --to onnx` made it of",
+        )
     pickle = next((name for name in PICKLES if (path / name).exists()), None)
     raise InputError(
         f"{path} has no {WEIGHTS}" + (f" (only {pickle}, a pickle, which can run code)" if pickle else ""),

@@ -25,7 +25,8 @@ def check_plain(model: Model) -> None:
     """
     if model.config["model_type"] != model.encoder["model_type"]:
         raise InputError(
-            f"{model.says}, is no plain encoder, and a new head stands on one", "take the encoder by itself"
+            f"{model.says}, is no plain encoder, and a new head stands on one",
+            "take the encoder by itself; one that is cut gets its head before the cut",
         )
     if model.config.get("pruned_heads"):
         raise InputError(

@@ -29,8 +29,8 @@ def _run(config: ConvertConfig, out: Output) -> ExitCode:
     if failed:
         out.line(f"What was written does not equal the source: {', '.join(failed)}. Nothing is left of it.")
         return ExitCode.VERDICT_NO
-    after = "" if result.to == "onnx" else f" Next: prunecli verify-automodel {result.out}"
-    out.line(f"{result.out} is proven equal to its source.{after}")
+    after = f"predict {result.out} FILE" if result.to == "onnx" else f"verify-automodel {result.out}"
+    out.line(f"{result.out} is proven equal to its source. Next: prunecli {after}")
     return ExitCode.DONE
 
 

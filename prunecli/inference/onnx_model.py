@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
 
-from prunecli.checkpoints.folder import Checkpoint, inside
+from prunecli.checkpoints.folder import GRAPH, Checkpoint, inside
 from prunecli.errors import InputError
-from prunecli.models.onnx_graph import GRAPH
 
 POSITIONS = "mask_indices"  # an input of masked-sequence models
 

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from prunecli.checkpoints.folder import GRAPH
 from prunecli.errors import InputError, PruneError
 from prunecli.models.modeling_masked_seq import MaskedSeqModel
 
-GRAPH = "model.onnx"
 DATA = f"{GRAPH}.data"  # the weights of a graph that is too large for one file
 LARGE = 1 << 30  # bytes; a protobuf holds twice that
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from prunecli.checkpoints.folder import read_checkpoint
+from prunecli.checkpoints.folder import GRAPH, read_checkpoint
 from prunecli.checkpoints.strict_json import read_object, write_json
 from prunecli.models import onnx_graph
 from prunecli.models.loading import load_model
@@ -36,8 +36,8 @@ def put_graph(folder: Path, atol: float) -> Finding:
         parity.write_probes(checkpoint, loaded.encoder, file)
         probes = load_file(file)
     log.info("Exporting the graph")
-    outputs = onnx_graph.export(loaded.model, tuple(probes), folder / onnx_graph.GRAPH)
-    finding = check_graph(loaded.model, folder / onnx_graph.GRAPH, outputs, probes, atol)
+    outputs = onnx_graph.export(loaded.model, tuple(probes), folder / GRAPH)
+    finding = check_graph(loaded.model, folder / GRAPH, outputs, probes, atol)
     for path in (*checkpoint.weight_files, *folder.glob("*.index.json"), *folder.glob("modeling_*.py")):
         path.unlink()
     config = read_object(folder / "config.json")

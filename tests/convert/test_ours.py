@@ -2,16 +2,18 @@
 
 import shutil
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 import prunecli
 from prunecli.checkpoints.folder import INDEX, WEIGHTS, read_checkpoint
+from prunecli.checkpoints.kinds import recognise
 from prunecli.checkpoints.kinds.base import Reading
 from prunecli.cli.app import app
 from prunecli.errors import InputError
@@ -42,6 +44,31 @@ def test_a_pruned_folder_is_proven_in_another_type_and_shards(cut: Path, tmp_pat
         assert entry.read() == wanted.contiguous().view(torch.uint8).numpy().tobytes()
 
 
+AROUND = ("PruningEncoderForSequenceClassification", "PruningEncoderForTokenClassification", "MaskedSeqModel")
+
+
+@pytest.mark.parametrize("head", AROUND)
+@torch.no_grad()
+def test_a_model_around_a_cut_encoder_keeps_its_cut(head: str, tmp_path: Path, convert: Convert) -> None:
+    source = tiny.save_tiny(tmp_path / "source", "modernbert", head)
+    masks = tiny.random_masks(tiny.sizes(source), GROUPS, seed=0, empty=True)
+    pruned = tiny.cut(source, masks, tmp_path / "cut")
+    model, written = tiny.load(pruned), convert(pruned, max_shard_size="20KB")
+    given = tiny.tiny_inputs(model)
+    wanted = tiny.outputs(model, given)
+    assert torch.equal(tiny.outputs(tiny.load(written), given), wanted)
+    assert (written / MASKS).read_bytes() == (pruned / MASKS).read_bytes()
+    save_file(given, tmp_path / "probes")
+    kind = recognise(pruned)
+    again = source_outputs(read_checkpoint(written), pruned, kind, Reading(), tmp_path / "probes")
+    read = tiny.outputs(lambda **inputs: again, given)  # type: ignore[arg-type]
+    torch.testing.assert_close(read, wanted, atol=1e-5, rtol=0)
+    if head == AROUND[0]:
+        ranking = convert(pruned, "ranking", to="ranking-model")
+        assert read_checkpoint(ranking).architecture == "PrunedModernBertForSequenceClassification"
+        assert torch.equal(tiny.load(ranking)(**given).logits, model(**given).logits)
+
+
 def test_a_pruned_folder_comes_out_of_a_pickle(cut: Path, tmp_path: Path, convert: Convert) -> None:
     source = Path(shutil.copytree(cut, tmp_path / "source"))
     torch.save(load_file(source / WEIGHTS), source / "pytorch_model.bin")
@@ -59,6 +86,51 @@ def test_a_run_folder_is_to_be_cut_first(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a run folder of train-masks") as raised:
         prunecli.convert(tmp_path / "runs", dry_run=True)
     assert f"prunecli apply-masks {tmp_path / 'runs'} --out pruned" in str(raised.value.fix)
+
+
+def test_a_graph_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "model.onnx").touch()
+    with pytest.raises(InputError, match="holds a graph for onnxruntime and no weights"):
+        prunecli.convert(tmp_path, dry_run=True)
+
+
+def test_demo_and_mistyped_folders_are_known_to_every_verb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert prunecli.convert("demo", dry_run=True).kind == "stock"
+    (said,) = prunecli.predict("demo", [{"text": "a lovely film"}])
+    assert said["label"] == "positive"
+    (tmp_path / "pruned-demo").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for verb in (
+        lambda name: prunecli.convert(name, dry_run=True),
+        prunecli.verify_automodel,
+        lambda name: next(prunecli.predict(name, [])),
+    ):
+        with pytest.raises(InputError, match="no such folder") as raised:
+            verb("./prund-demo")
+        assert raised.value.fix == "did you mean pruned-demo?"
+
+
+@pytest.mark.parametrize("allow_pickle", [False, True])
+def test_of_a_hub_id_weights_and_configs_are_fetched_and_no_code(
+    allow_pickle: bool, bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def download(name: str, **options: Any) -> str:
+        asked.update(name=name, **options)
+        return str(bert)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    planned = prunecli.convert("someone/model", dry_run=True, allow_pickle=allow_pickle)
+    assert (planned.source, asked["name"]) == (bert, "someone/model")
+    wanted = [
+        any(fnmatch(file, pattern) for pattern in asked["allow_patterns"])
+        for file in ("ranking_model/model.safetensors", "config.json", "modeling_x.py", "pytorch_model.bin")
+    ]
+    assert wanted == [True, True, False, allow_pickle]
 
 
 def test_a_converted_original_is_verified_against_it(convert: Convert) -> None:
@@ -79,8 +151,8 @@ def made(convert: Convert, source: Path, **options: Any) -> tuple[str | None, Pa
     return made_of(read_checkpoint(out), source), out
 
 
-def test_what_a_folder_was_made_of_is_read_once_more(
-    convert: Convert, tiny_checkpoint: Callable[..., Path], tmp_path: Path
+def test_it_is_known_what_a_folder_was_made_of(
+    convert: Convert, tiny_checkpoint: Callable[..., Path]
 ) -> None:
     encoder = tiny_checkpoint("bert", "Model")
     assert made(convert, FIXTURE)[0] == "irti-masked-seq"
@@ -88,12 +160,17 @@ def test_what_a_folder_was_made_of_is_read_once_more(
     assert made(convert, encoder, to="masked-seq", num_labels=2)[0] == "stock"
     kind, tokens = made(convert, encoder, to="pruning-encoder")
     assert kind == "stock" and made_of(read_checkpoint(tokens), tokens) is None
-    kind, ranking = made(convert, ORIGINALS / "open-provence", to="ranking-model")
-    checkpoint = read_checkpoint(ranking)
-    parity.write_probes(checkpoint, tiny.sizes(ranking), tmp_path / "probes")
-    found = source_outputs(checkpoint, ORIGINALS / "open-provence", str(kind), Reading(), tmp_path / "probes")
-    model = tiny.load(ranking)
+
+
+@pytest.mark.parametrize("name", ["open-provence", "reranking-pruning-bert"])
+def test_a_ranking_model_by_itself_is_compared_with_its_source(
+    name: str, convert: Convert, tmp_path: Path
+) -> None:
+    kind, out = made(convert, ORIGINALS / name, to="ranking-model")
+    checkpoint, reading = read_checkpoint(out), Reading(allow_pickle=True)
+    parity.write_probes(checkpoint, tiny.sizes(out), tmp_path / "probes")
+    found = source_outputs(checkpoint, ORIGINALS / name, str(kind), reading, tmp_path / "probes")
     with torch.no_grad():
-        wanted = model(**load_file(tmp_path / "probes")).logits
+        wanted = tiny.load(out)(**load_file(tmp_path / "probes")).logits
     assert found.keys() == {"logits"}
     torch.testing.assert_close(found["logits"], wanted, atol=1e-5, rtol=0)

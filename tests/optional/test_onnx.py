@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 import prunecli
-from prunecli.checkpoints.folder import read_checkpoint
+from prunecli.checkpoints.folder import GRAPH, read_checkpoint
 from prunecli.masks.units import GROUPS
 from prunecli.models.modeling_masked_seq import MaskedSeqConfig, MaskedSeqModel
-from prunecli.models.onnx_graph import GRAPH, export
+from prunecli.models.onnx_graph import export
 from prunecli.verification import parity
 from prunecli.verification.onnx_parity import check_graph
 from tests import tiny

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from prunecli.checkpoints.folder import INDEX, PICKLES, WEIGHTS, inside
 from prunecli.checkpoints.kinds.pruning_encoder import LAST_HIDDEN_STATE
 from prunecli.checkpoints.strict_json import read_object
 from prunecli.errors import InputError
+from prunecli.models.modeling_pruned import resize
 
 State = dict[str, Tensor]
 Inputs = Mapping[str, Tensor]
@@ -62,8 +64,17 @@ def load_one(file: Path, written: Written) -> State:
     }
 
 
-def stock_model(auto_class: str, entries: Mapping[str, Any], state: State, where: Path) -> Any:
+def stock_model(
+    auto_class: str, entries: Mapping[str, Any], state: State, where: Path, cut: Any = None
+) -> Any:
     """Build a stock model from a config's entries and give it tensors.
+
+    Args:
+        auto_class: What would load it.
+        entries: The config's.
+        state: The tensors.
+        where: Where they are from, for messages.
+        cut: What was cut out of its encoder, as `modeling_pruned.py` explains it; None where nothing was.
 
     Raises:
         InputError: A tensor that the model needs is missing, or does not fit.
@@ -80,9 +91,24 @@ def stock_model(auto_class: str, entries: Mapping[str, Any], state: State, where
     try:
         config = transformers.AutoConfig.for_model(entries["model_type"], **own)
         cls = getattr(transformers, auto_class)._model_mapping[type(config)]
+        if cut is not None:
+            return _cut(cls(config), state, cut)
     except Exception as error:  # a config that makes no sense raises whatever it first breaks
         raise _misfit(where, error) from error
     return filled(cls, config, state, where, bare=auto_class == "AutoModel")
+
+
+def _cut(model: Any, state: State, cut: Mapping[str, Any]) -> Any:
+    """Cut a stock model to size, and give it tensors; those of a bare encoder may have the names that a head gives."""
+    resize(model.base_model, SimpleNamespace(**cut))  # type: ignore[no-untyped-call]
+    prefix = f"{model.base_model_prefix}."
+    bare = model.base_model is model
+    named = {name.removeprefix(prefix) if bare else name: tensor for name, tensor in state.items()}
+    missing = model.load_state_dict(named, strict=False).missing_keys
+    lost = [name for name in missing if not (bare and name.startswith("pooler."))]
+    if lost:
+        raise ValueError(f"tensor {lost[0]} is missing")
+    return model.eval()
 
 
 def filled(cls: Any, config: Any, state: State, where: Path, bare: bool) -> Any:

@@ -15,7 +15,8 @@ def outputs(source: Path, base: Path | None, written: Written, inputs: Inputs) -
     entries = config.get("base_model_config") or read_object((base or source) / "config.json")
     head = {name: tensor for name, tensor in state.items() if name.startswith("head.")}
     body = {name.partition(".")[2]: tensor for name, tensor in state.items() if name not in head}
-    hidden_BTH = stock_model("AutoModel", entries, body, source)(**inputs).last_hidden_state
+    encoder = stock_model("AutoModel", entries, body, source, config.get("base_model_cut"))
+    hidden_BTH = encoder(**inputs).last_hidden_state
     return {"logits": positions(hidden_BTH, head)}
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from prunecli.checkpoints.kinds.pruning_encoder import PRUNING_ONLY
 from prunecli.checkpoints.strict_json import read_object
 from prunecli.verification.sources.base import (
     Inputs,
@@ -24,7 +25,7 @@ def outputs(source: Path, base: Path | None, written: Written, inputs: Inputs) -
         if (file := source / "pruning_head" / name).exists()
     )
     head = load_one(head_file, written)
-    ranks = (source / "ranking_model").is_dir() and written.config["mode"] == "reranking_pruning"
+    ranks = (source / "ranking_model").is_dir() and written.config.get("mode") != PRUNING_ONLY
     folder = source / ("ranking_model" if ranks else "encoder_model")
     entries = read_object(folder / "config.json")
     auto_class = "AutoModelForSequenceClassification" if ranks else "AutoModel"

@@ -23,7 +23,7 @@ def outputs(source: Path, base: Path | None, written: Written, inputs: Inputs) -
     head = {name: state.pop(HEAD + name) for name in ("weight", "bias")}
     ranks = config["mode"] == "reranking_pruning"
     auto_class = "AutoModelForSequenceClassification" if ranks else "AutoModel"
-    model = stock_model(auto_class, config["base_model_config"], state, source)
+    model = stock_model(auto_class, config["base_model_config"], state, source, config.get("base_model_cut"))
     output, hidden = run_with_state(model, inputs, written)
     pruning = keep_or_prune(hidden, **head)
     return {"logits": output.logits, "pruning_logits": pruning} if ranks else {"logits": pruning}
