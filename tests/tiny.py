@@ -17,7 +17,7 @@ from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.config import ApplyMasksConfig
 from prunecli.encoders import Encoder, ModelType, for_config, supported_model_types
 from prunecli.masks import MaskSet, formats
-from prunecli.masks.units import mask_shape
+from prunecli.masks.units import GROUPS, mask_shape
 from prunecli.models.loading import load_model, model_class
 from prunecli.models.masked_seq import MaskedSeqConfig, MaskedSeqModel
 from prunecli.models.pruned import head_of, is_pruned
@@ -45,6 +45,12 @@ OTHER_MODELS = [
 ]
 MODELS = [(name, head) for name in MODEL_TYPES for head in HEADS if head not in HEADLESS.get(name, ())]
 
+STREAMS = [
+    (name, head)
+    for name in MODEL_TYPES
+    if name in ("bert", "camembert", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta")
+    for head in (*HEADS, "ForTokenClassification", "ForMultipleChoice")
+]  # whose hidden dimensions can go
 # Models around an encoder, in each of their modes.
 AROUND: dict[str, tuple[type[PreTrainedModel], type[PreTrainedConfig], dict[str, Any]]] = {
     "MaskedSeqModel": (MaskedSeqModel, MaskedSeqConfig, {"num_labels": 3}),
@@ -226,7 +232,7 @@ def random_masks(
         encoder: The model.
         groups: Groups that get a mask.
         seed: Of the draw.
-        real: Whether kept units have values from -0.5 to 2 instead of 1.
+        real: Whether kept units have values from -0.5 to 2 instead of 1; only parts of layers ever have.
         empty: Whether the first layer loses all units of `head` and the last those of `ffn_int`.
     """
     random = np.random.default_rng(seed)
@@ -234,8 +240,8 @@ def random_masks(
     for group in groups:
         shape = mask_shape(encoder, group)
         kept = random.random(shape) < 0.5
-        kept[1, 0] = True  # masks that remove everything are refused
-        values = random.uniform(-0.5, 2.0, shape) if real else np.ones(shape)
+        kept[min(1, len(kept) - 1), 0] = True  # masks that remove everything are refused
+        values = random.uniform(-0.5, 2.0, shape) if real and group in GROUPS else np.ones(shape)
         masks[group] = np.where(kept, values, 0).astype(np.float32)
     if empty and "head" in masks:
         masks["head"][0] = 0

@@ -79,7 +79,8 @@ def reconstruct(dense: Dense, pruned: nn.Module, kept: dict[str, Tensor]) -> tup
     mine, whole = (Stream(model, dense.encoder, dense.calls) for model in (pruned, dense.model))
     for layer in range(dense.encoder.layers):
         wanted = [whole.run(layer, number) for number in range(len(whole.hidden))]
-        for part, place in enumerate(mine.places[layer]):
+        gone = "layer" in kept and not kept["layer"][layer].any()
+        for part, place in enumerate([] if gone else mine.places[layer]):
             linear, columns_N = linear_of(pruned, place), _columns(kept, place, linear_of(pruned, place))
             moments = _Moments(int(columns_N.sum()), linear)
             for number, (streams, _, plain_sum) in enumerate(wanted):

@@ -30,7 +30,7 @@ def linear_of(model: nn.Module, sublayer: Touch) -> nn.Linear:
     """Return the output linear of a sublayer; weight [H, N]."""
     base = model.base_model
     assert isinstance(base, nn.Module)
-    linear = base.get_submodule(sublayer.linear)
+    linear = base.get_submodule(sublayer.module)
     assert isinstance(linear, nn.Linear)
     return linear
 

@@ -23,6 +23,9 @@ def _run(config: ApplyMasksConfig, out: Output) -> ExitCode:
     ]
     if result.vocabulary is not None:
         rows.insert(1, ["tokens", *(f"{value:,}" for value in result.vocabulary), _share(result.vocabulary)])
+    for name, pair in (("layers", result.layers), ("hidden dimensions", result.hidden)):
+        if pair[0] != pair[1]:
+            rows.insert(1, [name, *map(str, pair), _share(pair)])
     out.table(["", "before", "after", "kept"], rows)
     out.line(
         f"heads by layer: {' '.join(map(str, result.heads))}; neurons: {' '.join(map(str, result.neurons))}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from prunecli.config.shared import GROUPS, DryRun, MaskConvention, Overwrite, ShardSize
+from prunecli.config.shared import WIDTHS, DryRun, MaskConvention, Overwrite, ShardSize
 from prunecli.errors import InputError
 from prunecli.fields import MASKS, OUTPUT, VOCABULARY, Opt, VerbConfig
 
@@ -80,13 +80,13 @@ def _multiples(words: Iterable[str]) -> dict[str, int]:
     asked: dict[str, int] = {}
     for word in words:
         group, equals, number = word.rpartition("=")
-        if (equals and group not in GROUPS) or not number.isdecimal() or int(number) < 1:
+        if (equals and group not in WIDTHS) or not number.isdecimal() or int(number) < 1:
             raise InputError(
                 f"--round-to {word!r} is neither N nor GROUP=N with a whole number N of 1 or more",
-                f"groups are {', '.join(GROUPS)}",
+                f"groups are {', '.join(WIDTHS)}",
             )
         if group in asked:
             raise InputError(f"--round-to is given twice for {group or 'all groups'}", "keep one of them")
         asked[group] = int(number)
     every = asked.pop("", None)
-    return asked if every is None else {**dict.fromkeys(GROUPS, every), **asked}
+    return asked if every is None else {**dict.fromkeys(WIDTHS, every), **asked}

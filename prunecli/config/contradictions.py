@@ -45,11 +45,14 @@ def _check_target(config: "TrainMasksConfig") -> None:
     given = [f"--{name.replace('_', '-')}" for name in targets if getattr(config, name) is not None]
     if len(given) > 1:
         raise InputError(f"{' and '.join(given)} exclude each other", "keep one of them")
-    unpriced = [group for group in config.groups if given and group not in PRICED_GROUPS]
-    if unpriced:
+    counted = (
+        ("hidden",) if config.target_flops or config.target_params else ()
+    )  # times are of one width alone
+    unpriced = [group for group in config.groups if group not in (*PRICED_GROUPS, *counted)]
+    if given and unpriced and config.groups != ("layer",):
         raise InputError(
             f"--learn-masks {unpriced[0]} cannot be learned under a target: what it costs depends on the others",
-            f"learn {' and '.join(PRICED_GROUPS)}, or drop the target",
+            f"learn {' and '.join((*PRICED_GROUPS, *counted))}, or layer alone, or drop the target",
         )
     _ = config.speedup_shape  # raises for what is no shape
 

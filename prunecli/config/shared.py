@@ -55,6 +55,8 @@ MaskConvention = Annotated[
     ),
 ]
 
-Group = Literal["head", "ffn_int", "ffn_out", "ffn_in", "all"]
+Group = Literal["head", "ffn_int", "ffn_out", "ffn_in", "layer", "hidden", "all"]
 PRICED_GROUPS = ("head", "ffn_int")  # what each unit costs does not depend on other groups
-GROUPS = ("head", "ffn_int", "ffn_out", "ffn_in")
+GROUPS = ("head", "ffn_int", "ffn_out", "ffn_in")  # parts of layers: rows and columns of linears
+WIDTHS = (*GROUPS, "hidden")  # groups that make up how wide something is
+EVERY_GROUP = (*GROUPS, "layer", "hidden")

@@ -7,6 +7,8 @@ from typing import Annotated, ClassVar, Literal
 
 from prunecli.config import contradictions
 from prunecli.config.shared import (
+    EVERY_GROUP,
+    GROUPS,
     PRICED_GROUPS,
     BatchSize,
     DataDir,
@@ -63,7 +65,8 @@ class TrainMasksConfig(VerbConfig):
     learn_masks: Annotated[
         tuple[Group, ...],
         Opt(
-            "What may go; repeat it for several groups. Default: ffn_int; head and ffn_int under a target.",
+            "What may go; repeat it for several groups. all: the first four. Default: ffn_int; head and ffn_int "
+            "under a target.",
             MASKS,
         ),
     ] = ()
@@ -216,10 +219,9 @@ class TrainMasksConfig(VerbConfig):
     @property
     def groups(self) -> tuple[str, ...]:
         """Return the groups to learn, `all` written out, in a fixed order."""
-        every = ("head", "ffn_int", "ffn_out", "ffn_in")
         usual = PRICED_GROUPS if self.under_target else ("ffn_int",)
         asked = self.learn_masks or usual
-        return every if "all" in asked else tuple(name for name in every if name in asked)
+        return tuple(name for name in EVERY_GROUP if name in asked or (name in GROUPS and "all" in asked))
 
     @property
     def under_target(self) -> bool:

@@ -5,11 +5,11 @@ needs names and sizes only.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from prunecli.encoders.base import AttentionCore, Family, ModelType, Sublayer
+from prunecli.encoders.base import AttentionCore, Family, ModelType, Stream, Sublayer
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.registry import Registry, nearest
 
@@ -18,6 +18,7 @@ __all__ = [
     "Encoder",
     "Family",
     "ModelType",
+    "Stream",
     "Sublayer",
     "for_config",
     "module_names",
@@ -65,6 +66,7 @@ class Encoder:
         hidden: Width of the residual stream.
         intermediate: Neurons a layer.
         repeats: How often each layer is computed; more than once only where layers share weights.
+        stream: What stands on the residual stream; None where hidden dimensions cannot go.
         table: Where the table stands, for messages.
     """
 
@@ -76,6 +78,7 @@ class Encoder:
     hidden: int
     intermediate: int
     repeats: int = 1
+    stream: Stream | None = None
     table: str = "prunecli/encoders"
 
     @property
@@ -91,6 +94,10 @@ class Encoder:
     def module(self, layer: int, name: str) -> str:
         """Return the name of a layer's module, seen from the bare encoder."""
         return self.family.layer.format(layer=layer) + name
+
+    def layer(self, layer: int) -> str:
+        """Return the name of a layer, seen from the bare encoder."""
+        return self.module(layer, "").removesuffix(".")
 
 
 def for_config(config: Mapping[str, Any]) -> Encoder:
@@ -131,7 +138,15 @@ def for_config(config: Mapping[str, Any]) -> Encoder:
             f"this {name} shares its weights unevenly over layers", "no table can say that"
         )
     table = f"prunecli/encoders/{file}"
-    return Encoder(family, row, layers, heads, hidden // heads, hidden, intermediate, repeats, table)
+    stream = _stream(row, config, hidden)
+    return Encoder(family, row, layers, heads, hidden // heads, hidden, intermediate, repeats, stream, table)
+
+
+def _stream(row: ModelType, config: Mapping[str, Any], hidden: int) -> Stream | None:
+    """Return what stands on the stream, which the embeddings do not where they have a size of their own."""
+    if row.stream is None or config.get(row.stream.embedding_field, hidden) == hidden:
+        return row.stream and replace(row.stream, widened_by="")
+    return replace(row.stream, embeddings=(), norms=())
 
 
 def _size(config: Mapping[str, Any], field: str) -> int:

@@ -17,4 +17,5 @@ FAMILY = Family(
     core=AttentionCore("attention", can_go=False),
     layers_field="num_hidden_groups",
     repeats_field="num_hidden_layers",
+    layers_can_go=False,  # the others would be computed more often
 )

@@ -55,6 +55,32 @@ class AttentionCore:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """What stands on the residual stream besides the linears of the sublayers, so that hidden dimensions can go.
+
+    All that reads the stream has to read what a layer norm wrote: then the norms alone decide which dimensions
+    there are.
+
+    Attributes:
+        embeddings: Tables of vectors that are added up into it, named from the encoder.
+        norms: Layer norms outside of layers, named from the encoder.
+        layer_norms: Those of each layer, named from the layer.
+        readers: By head (`ForSequenceClassification`), the linear that reads the last hidden state, named from the
+            whole model.
+        widened_by: The linear that makes vectors of the embeddings' own size as wide as the stream. Where the two
+            sizes differ, embeddings and outer norms are not on the stream.
+        embedding_field: The config key of that size; empty where embeddings are always as wide as the stream.
+    """
+
+    embeddings: tuple[str, ...]
+    norms: tuple[str, ...]
+    layer_norms: tuple[str, ...]
+    readers: Mapping[str, str]
+    widened_by: str = ""
+    embedding_field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelType:
     """One `model_type` of a family.
 
@@ -65,6 +91,7 @@ class ModelType:
         tokenizer: The tokenizer class that a folder without one gets.
         model_inputs: The tensors that the tokenizer has to give the model.
         position_offset: Position embeddings that no token uses (RoBERTa counts from padding index + 1).
+        stream: What else is as wide as the residual stream; None where hidden dimensions cannot go.
     """
 
     name: str
@@ -73,6 +100,7 @@ class ModelType:
     tokenizer: str
     model_inputs: tuple[str, ...]
     position_offset: int = 0
+    stream: Stream | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +122,8 @@ class Family:
         stored: What files call modules that transformers renames while loading, and the modules; several where the
             file stacks their rows in one tensor.
         adapt: Makes the table fit one config, where linears come and go with it.
+        layers_can_go: Whether the model without one of its layers is the same chain without it.
+        layers_alike: Whether a layer computes the same wherever it stands, so that a stock config can have fewer.
     """
 
     model_types: tuple[ModelType, ...]
@@ -109,3 +139,5 @@ class Family:
     repeats_field: str | None = None
     stored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     adapt: "Callable[[Family, Mapping[str, Any]], Family] | None" = None
+    layers_can_go: bool = True
+    layers_alike: bool = True

@@ -9,6 +9,11 @@ from prunecli.encoders.base import AttentionCore, Family, ModelType, Sublayer
 POSITION_KEYS = {"c2p": "attention.self.pos_key_proj", "p2c": "attention.self.pos_query_proj"}
 
 
+def fitted(family: Family, config: Mapping[str, Any]) -> Family:
+    """Make the table fit a config: a convolution after the first layer binds the others to their places."""
+    return with_position_linears(replace(family, layers_can_go=not config.get("conv_kernel_size")), config)
+
+
 def with_position_linears(family: Family, config: Mapping[str, Any]) -> Family:
     """Add the linears of relative positions, where they are not those of the content (`share_att_key`)."""
     if not config.get("relative_attention") or config.get("share_att_key"):
@@ -34,5 +39,5 @@ FAMILY = Family(
     ),
     ffn=Sublayer(inputs=("intermediate.dense",), output="output.dense"),
     core=AttentionCore("attention.self"),
-    adapt=with_position_linears,
+    adapt=fitted,
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from prunecli.encoders.base import AttentionCore, Family, ModelType, Sublayer
+from prunecli.encoders.base import AttentionCore, Family, ModelType, Stream, Sublayer
 
 
 def with_biases(family: Family, config: Mapping[str, Any]) -> Family:
@@ -19,7 +19,22 @@ def with_biases(family: Family, config: Mapping[str, Any]) -> Family:
 FAMILY = Family(
     model_types=(
         ModelType(
-            "modernbert", "ModernBert", "model", "PreTrainedTokenizerFast", ("input_ids", "attention_mask")
+            "modernbert",
+            "ModernBert",
+            "model",
+            "PreTrainedTokenizerFast",
+            ("input_ids", "attention_mask"),
+            stream=Stream(
+                embeddings=("embeddings.tok_embeddings",),
+                norms=("embeddings.norm", "final_norm"),
+                layer_norms=("attn_norm", "mlp_norm"),  # the first layer has no attn_norm
+                readers={
+                    "ForSequenceClassification": "head.dense",
+                    "ForMultipleChoice": "head.dense",
+                    "ForTokenClassification": "head.dense",
+                    "ForQuestionAnswering": "head.dense",
+                },
+            ),
         ),
     ),
     layer="layers.{layer}.",
@@ -28,4 +43,5 @@ FAMILY = Family(
     core=AttentionCore("attn", head_count="num_heads"),  # transformers 4 asks for these; 5 reads shapes
     words="embeddings.tok_embeddings",
     adapt=with_biases,
+    layers_alike=False,  # each has its kind of attention, and the first has no norm
 )

@@ -32,7 +32,7 @@ from prunecli.models import pruned
 from prunecli.models.loading import new_model
 from prunecli.models.modeling_pruned import resize
 from prunecli.models.shipped import encoder_of, head_of, inner_config
-from prunecli.shrink.plan import resized
+from prunecli.shrink.config_changes import resized
 
 log = logging.getLogger(__name__)
 

@@ -65,8 +65,9 @@ def choose(
 
 
 def width_multiples(encoder: Encoder, multiple: int) -> dict[str, int]:
-    """Return how many heads and neurons make widths, in columns, a multiple."""
-    return {"head": multiple // math.gcd(multiple, encoder.head_size), "ffn_int": multiple}
+    """Return how many heads, neurons and hidden dimensions make widths, in columns, a multiple."""
+    heads = multiple // math.gcd(multiple, encoder.head_size)
+    return {"head": heads, "ffn_int": multiple, "hidden": multiple}
 
 
 def _curves(scores: Mapping[str, Array], prices: Prices, multiples: Mapping[str, int]) -> Iterator[_Curve]:

@@ -18,7 +18,7 @@ Shape = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class LayerShapes:
-    """A layer after a cut.
+    """A layer after a cut; one that has gone has no linears.
 
     Attributes:
         heads: Heads that are left.
@@ -56,10 +56,14 @@ def layer_shapes(encoder: Encoder, masks: MaskSet) -> list[LayerShapes]:
 
 def layer_shape(encoder: Encoder, layer: int, kept: Mapping[str, int]) -> LayerShapes:
     """Return the shapes of a layer that keeps so many units of a group; groups that are not named keep all."""
+    if kept.get("layer") == 0:
+        return LayerShapes(0, 0, {}, frozenset())
     shapes = {name: list(shape) for name, shape in linear_shapes(encoder, layer).items()}
     for group, units in kept.items():
         for touch in touches(encoder, group, layer):
-            shapes[touch.linear][touch.dim] = units * touch.width * touch.blocks
+            if touch.module not in shapes:
+                continue  # of another layer, or no linear
+            shapes[touch.module][touch.dim] = units * touch.width * touch.blocks
     return LayerShapes(
         heads=kept.get("head", encoder.heads),
         neurons=kept.get("ffn_int", encoder.intermediate),

@@ -1,17 +1,21 @@
 """Gates on a live model.
 
-A gate is a scale on rows or columns of a linear, so it can be put on the weight or on the activation: the
-product is the same. Each linear takes the cheaper one for its batch: the activation while there are fewer
-tokens than the weight has rows, else the weight.
+A gate on a part of a layer is a scale on rows or columns of a linear, so it can be put on the weight or on the
+activation: the product is the same. Each linear takes the cheaper one for its batch: the activation while there are
+fewer tokens than the weight has rows, else the weight. A gate on a layer goes from what it reads to what it writes,
+one on a hidden dimension sits in the norms.
 
 Shapes: N tokens of a batch, O output features, I input features, L layers, U units.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
 
 from prunecli.encoders import Encoder
 from prunecli.errors import UnsupportedModelError
@@ -72,8 +76,32 @@ class GatedLinear(nn.Linear):
         return values_U.repeat(gate.blocks) if gate.blocks > 1 else values_U
 
 
+class GatedNorm(nn.LayerNorm):
+    """A layer norm over the hidden dimensions that are open; the others count for nothing and become zero.
+
+        y = z (w (x - m) / sqrt(v + eps) + b),   m and v: mean and variance of x with weights z
+
+    It holds the parameters of the norm that it stands in for.
+    """
+
+    def __init__(self, norm: nn.LayerNorm, gate: Touch, values: GateValues) -> None:
+        nn.Module.__init__(self)
+        self.normalized_shape, self.eps = norm.normalized_shape, norm.eps
+        self.elementwise_affine, self.weight, self.bias = norm.elementwise_affine, norm.weight, norm.bias
+        self.gate, self.values = gate, values
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Compute [..., H] -> [..., H]."""
+        gate_H = self.values[self.gate.group][self.gate.layer]
+        share_H = gate_H / gate_H.sum().clamp_min(self.eps)
+        centred = input - (input * share_H).sum(-1, keepdim=True)
+        variance = (centred.square() * share_H).sum(-1, keepdim=True)
+        output: Tensor = centred * torch.rsqrt(variance + self.eps) * self.weight
+        return gate_H * (output if self.bias is None else output + self.bias)
+
+
 def put_gates(model: nn.Module, encoder: Encoder, groups: tuple[str, ...]) -> GateValues:
-    """Let the model's linears be scaled by gate values, which start as ones.
+    """Let the model's linears and layers be scaled by gate values, which start as ones.
 
     Args:
         model: A transformers model with or without a head; changed in place.
@@ -81,10 +109,10 @@ def put_gates(model: nn.Module, encoder: Encoder, groups: tuple[str, ...]) -> Ga
         groups: The groups to gate.
 
     Returns:
-        The values that the linears read: replace an entry, and the next forward pass uses it.
+        The values that they read: replace an entry, and the next forward pass uses it.
 
     Raises:
-        UnsupportedModelError: The model lacks a linear of the table.
+        UnsupportedModelError: The model lacks a linear of the table, or has no such units.
     """
     base = model.base_model
     assert isinstance(base, nn.Module)
@@ -95,28 +123,54 @@ def put_gates(model: nn.Module, encoder: Encoder, groups: tuple[str, ...]) -> Ga
         values[group] = torch.ones(
             MaskSet({}).of(group, encoder).shape, device=parameter.device, dtype=parameter.dtype
         )
-        for layer in range(encoder.layers):
-            for touch in touches(encoder, group, layer):
+        for row in range(len(values[group])):
+            for touch in touches(encoder, group, row):
                 if touch.gated:
-                    gates.setdefault(touch.linear, []).append(touch)
+                    gates.setdefault(touch.module, []).append(touch)
     for name, touched in gates.items():
-        base.set_submodule(name, GatedLinear(_linear(base, name, encoder), touched, values))
+        base.set_submodule(name, _gated(base, name, touched, values, encoder))
+    for layer in range(encoder.layers if "layer" in groups else 0):
+        gate_layer(base.get_submodule(encoder.layer(layer)), partial(_of_layer, values, layer))
     return values
 
 
-def _linear(base: nn.Module, name: str, encoder: Encoder) -> nn.Linear:
-    """Find a linear of the table in the bare encoder."""
+def gate_layer(layer: nn.Module, gate: Callable[[], Tensor]) -> RemovableHandle:
+    """Let a layer write what it computes at a gate of 1, what it reads at 0, and what lies between elsewhere.
+
+    Args:
+        layer: The layer; what it reads is its first argument.
+        gate: Asked in each forward pass; a tensor of one number.
+    """
+
+    def between(_module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        wrote: Tensor = output[0] if isinstance(output, tuple) else output
+        mixed = torch.lerp(args[0].to(wrote.dtype), wrote, gate().to(wrote))  # exact at 0 and at 1
+        return (mixed, *output[1:]) if isinstance(output, tuple) else mixed
+
+    return layer.register_forward_hook(between, prepend=True)  # before those that record hidden states
+
+
+def _of_layer(values: GateValues, layer: int) -> Tensor:
+    return values["layer"][layer]
+
+
+def _gated(base: nn.Module, name: str, gates: list[Touch], values: GateValues, encoder: Encoder) -> nn.Module:
+    """Return what stands in for a module of the table in the bare encoder."""
     try:
         module: nn.Module | None = base.get_submodule(name)
     except AttributeError:
         module = None
-    if not isinstance(module, nn.Linear):
-        raise UnsupportedModelError(
-            f"{type(base).__name__} has no linear {name}, which the table {encoder.table} expects",
-            "its class must have renamed it: use a transformers release that constraints.txt allows, "
-            "or correct the table",
-        )
-    return module
+    if isinstance(module, nn.Linear):
+        return GatedLinear(module, gates, values)
+    if isinstance(module, nn.LayerNorm) and gates[0].group == "hidden":
+        return GatedNorm(module, gates[0], values)
+    if isinstance(module, nn.Identity) and gates[0].group == "hidden":  # a layer that does without the norm
+        return module
+    raise UnsupportedModelError(
+        f"{type(base).__name__} has no linear {name}, which the table {encoder.table} expects",
+        "its class must have renamed it: use a transformers release that constraints.txt allows, "
+        "or correct the table",
+    )
 
 
 def set_masks(values: GateValues, masks: Mapping[str, Tensor] | MaskSet) -> None:

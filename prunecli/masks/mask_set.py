@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from prunecli.encoders import Encoder
 from prunecli.errors import MaskError
-from prunecli.masks.units import GROUPS, mask_shape
+from prunecli.masks.units import EVERY_GROUP, mask_shape
 
 Array = npt.NDArray[np.float32]
 
@@ -40,7 +40,16 @@ class MaskSet:
 
     def kept(self, group: str, layer: int, encoder: Encoder) -> npt.NDArray[np.intp]:
         """Return the indices of the layer's kept units, ascending."""
-        return np.flatnonzero(self.of(group, encoder)[layer])
+        mask = self.of(group, encoder)
+        return np.flatnonzero(mask[0 if group == "hidden" else layer])
+
+    def has_layer(self, layer: int) -> bool:
+        """Say whether a layer stays, whatever is left of it."""
+        return "layer" not in self.masks or bool(self.masks["layer"][layer].any())
+
+    def narrows(self) -> bool:
+        """Say whether the residual stream loses dimensions."""
+        return "hidden" in self.masks and not self.masks["hidden"].all()
 
     def after(self, earlier: "MaskSet") -> "MaskSet":
         """Return what is left when these masks follow earlier ones on the same model."""
@@ -61,11 +70,12 @@ class MaskSet:
             model: Its name, for the message.
 
         Raises:
-            MaskError: A shape differs, a value is not finite, or no unit at all is left.
+            MaskError: A shape differs, a value cannot be cut as it is, or no unit at all is left.
+            UnsupportedModelError: The model has no such units.
         """
         for group, mask in self.masks.items():
-            if group not in GROUPS:
-                raise MaskError(f"unknown mask group {group!r}", f"groups are {', '.join(GROUPS)}")
+            if group not in EVERY_GROUP:
+                raise MaskError(f"unknown mask group {group!r}", f"groups are {', '.join(EVERY_GROUP)}")
             wanted = mask_shape(encoder, group)
             if mask.shape != wanted:
                 raise MaskError(
@@ -75,14 +85,33 @@ class MaskSet:
                 )
             if not np.isfinite(mask).all():
                 raise MaskError(f"mask {group} holds NaN or infinite values")
+            if group in ("layer", "hidden") and not np.isin(mask, (0, 1)).all():
+                raise MaskError(f"mask {group} holds other values than 0 and 1, which no weight can take up")
+        self._check_hidden()
         for group, logits in self.logits.items():
             if group in self.masks and logits.shape != self.masks[group].shape:
                 raise MaskError(f"logits of {group} have shape {list(logits.shape)}, not that of its mask")
-        neurons, written = (self.of(group, encoder).any(axis=1) for group in ("ffn_int", "ffn_out"))
-        if not self.of("head", encoder).any() and not (neurons & written).any():
+        units = {group: self.of(group, encoder) for group in ("head", "ffn_int", "ffn_out")}
+        if not any(
+            units["head"][layer].any() or (units["ffn_int"][layer].any() and units["ffn_out"][layer].any())
+            for layer in filter(self.has_layer, range(encoder.layers))
+        ):
             raise MaskError(
                 f"these masks remove every head and every neuron of {model}",
                 "lower --sparsity-loss, or train longer",
+            )
+
+    def _check_hidden(self) -> None:
+        """Refuse a stream without dimensions, and masks that name dimensions of a stream that loses some."""
+        if not self.narrows():
+            return
+        if not self.masks["hidden"].any():
+            raise MaskError("mask hidden removes every hidden dimension", "keep some of them")
+        both = [group for group in ("ffn_out", "ffn_in") if not self.masks.get(group, np.ones(1)).all()]
+        if both:
+            raise MaskError(
+                f"hidden and {both[0]} units go together: {both[0]} picks among hidden dimensions",
+                "cut hidden dimensions without it",
             )
 
     def rounded(

@@ -63,12 +63,14 @@ class ScoreMethod:
         reads: The most it looks at. What a new head predicts says nothing of the units.
         reach: How far scores hold: they are taken anew once the price has fallen to this share of what it was; None:
             those of the dense model serve every budget.
+        layers: Whether it can also score layers as a whole.
     """
 
     paper: str
     score: Callable[[Calibrated], dict[str, Tensor]]
     reads: Literal["weights", "predictions", "labels"]
     reach: float | None = None
+    layers: bool = False
 
 
 Method = GateMethod | ScoreMethod

@@ -24,13 +24,18 @@ def score(model: Calibrated) -> dict[str, Tensor]:
 def _layer(model: nn.Module, encoder: Encoder, group: str, layer: int) -> Tensor:
     base = model.base_model
     assert isinstance(base, nn.Module)
+    if group == "layer":
+        weights = base.get_submodule(encoder.layer(layer)).parameters()
+        return torch.stack([weight.detach().float().square().sum().cpu() for weight in weights]).sum(0, True)
     total_U = torch.zeros(mask_shape(encoder, group)[1])
     for touch in touches(encoder, group, layer):
-        weight = base.get_submodule(touch.linear).weight
+        weight = base.get_submodule(touch.module).weight
         assert isinstance(weight, Tensor)
         squares_N = weight.detach().float().square().sum(1 if touch.dim == ROWS else 0).cpu()
         total_U += squares_N.reshape(touch.blocks, -1, touch.width).sum((0, 2))
     return total_U
 
 
-METHOD = ScoreMethod(paper="Li et al. 2017, https://arxiv.org/abs/1608.08710", score=score, reads="weights")
+METHOD = ScoreMethod(
+    paper="Li et al. 2017, https://arxiv.org/abs/1608.08710", score=score, reads="weights", layers=True
+)

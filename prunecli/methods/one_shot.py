@@ -8,7 +8,7 @@ predictions by y, removing columns S and refitting the others to their best cost
 Columns go one block after the other, the cheapest first (Hassibi & Stork 1993; groups of columns: ZipLM, Kurtic et al.
 2023, https://arxiv.org/abs/2302.04089; the Kronecker-factored metric: van der Ouderaa et al. 2024,
 https://arxiv.org/abs/2312.17244). What a unit's removal costs when its turn comes is its score, so scores
-of all layers are in one unit, and sums of them are losses.
+of all layers are in one unit, and sums of them are losses. Layers as a whole are scored by leaving them out.
 
 Shapes: H hidden, N columns (units x width), U units, K columns that go together.
 """
@@ -16,6 +16,7 @@ Shapes: H hidden, N columns (units x width), U units, K columns that go together
 import torch
 from torch import Tensor
 
+from prunecli.calibration.layer_removal import removal_costs
 from prunecli.calibration.statistics import Statistics, gather
 from prunecli.calibration.sublayers import expand, linear_of, sublayers
 from prunecli.methods.base import Calibrated, ScoreMethod
@@ -26,6 +27,8 @@ BLOCKS = 192  # removals a layer; neurons go in groups of like cost, between two
 
 def score(model: Calibrated) -> dict[str, Tensor]:
     """Return the loss of each unit's removal, [layers, units] by group; -1 where it has gone already."""
+    if "layer" in model.kept:
+        return {"layer": removal_costs(model.model, model.encoder, model.batches, model.kept["layer"])}
     statistics = gather(model.model, model.encoder, model.batches, model.seed)
     scores = {group: torch.full_like(kept, -1.0) for group, kept in model.kept.items()}
     for place in sublayers(model.encoder):
@@ -104,4 +107,5 @@ METHOD = ScoreMethod(
     score=score,
     reads="predictions",
     reach=2 / 3,
+    layers=True,
 )

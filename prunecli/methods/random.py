@@ -9,7 +9,7 @@ from prunecli.methods.base import Calibrated, ScoreMethod
 
 def score(model: Calibrated) -> dict[str, Tensor]:
     """Return a random number for each unit [layers, units], times its parameters: so its price favours none."""
-    each = prices.parameters(model.encoder)
+    each = prices.parameters(model.encoder).only(tuple(model.kept))
     generator = torch.Generator().manual_seed(model.seed)
     drawn = {
         group: (torch.rand(kept_LU.shape, generator=generator) * torch.from_numpy(each.of_units(group))).to(
@@ -20,4 +20,4 @@ def score(model: Calibrated) -> dict[str, Tensor]:
     return {group: torch.where(model.kept[group].bool(), drawn_LU, -1.0) for group, drawn_LU in drawn.items()}
 
 
-METHOD = ScoreMethod(paper="none", score=score, reads="weights")
+METHOD = ScoreMethod(paper="none", score=score, reads="weights", layers=True)

@@ -21,6 +21,10 @@ class PrunedBertConfig(BertConfig):
     module_attributes: attributes of modules that count heads, by module and name.
     kept_heads: the argument with an entry a head, and the heads that are left, by attention modules that get one.
     without_heads: attention modules that have no head left, and the name of their output linear where they hold it.
+    without_layers: layers that are gone; the others keep their names.
+    hidden_dimensions: how many dimensions the residual stream has left, where some are gone.
+    narrowed: which dimension of a weight they are, 0 or 1, by embeddings, norms and the like in the bare encoder.
+    narrowed_head: the same by linears of the whole model that read what the encoder writes.
     """
 
     model_type = "pruned_bert"
@@ -33,6 +37,10 @@ class PrunedBertConfig(BertConfig):
         module_attributes=None,
         kept_heads=None,
         without_heads=None,
+        without_layers=None,
+        hidden_dimensions=None,
+        narrowed=None,
+        narrowed_head=None,
         **kwargs,
     ):
         self.pruned_linears = pruned_linears or {}
@@ -41,6 +49,10 @@ class PrunedBertConfig(BertConfig):
         self.module_attributes = module_attributes or {}
         self.kept_heads = kept_heads or {}
         self.without_heads = without_heads or {}
+        self.without_layers = without_layers or []
+        self.hidden_dimensions = hidden_dimensions
+        self.narrowed = narrowed or {}
+        self.narrowed_head = narrowed_head or {}
         super().__init__(**kwargs)
 
 
@@ -99,6 +111,9 @@ class SelectHeads:
 
 def resize(encoder, config):
     """Cut a stock encoder to the sizes that the config states."""
+    for name in config.without_layers:
+        parent_name, _, child = name.rpartition(".")
+        delattr(encoder.get_submodule(parent_name), child)
     for name, output in config.without_heads.items():
         parent_name, _, child = name.rpartition(".")
         setattr(encoder.get_submodule(parent_name), child, NoHeads(encoder.get_submodule(name), output))
@@ -112,6 +127,22 @@ def resize(encoder, config):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch warns of linears without inputs: empty layers
         resize_linears(encoder, config)
+    narrow(encoder, config.narrowed, config.hidden_dimensions)
+
+
+def narrow(model, sides, size):
+    """Leave modules so many hidden dimensions; `sides` says which dimension of a module's weight they are."""
+    for name, dim in sides.items():
+        module = model.get_submodule(name)
+        for key, parameter in list(module.named_parameters(recurse=False)):
+            if parameter.dim() > dim:  # the bias of a linear that reads the stream stays whole
+                setattr(module, key, nn.Parameter(parameter.detach().narrow(dim, 0, size).clone()))
+        if isinstance(module, nn.LayerNorm):
+            module.normalized_shape = (size,)
+        elif isinstance(module, nn.Embedding):
+            module.embedding_dim = size
+        elif isinstance(module, nn.Linear):
+            module.out_features, module.in_features = module.weight.shape
 
 
 def resize_linears(encoder, config):
@@ -138,4 +169,5 @@ class PrunedBertForSequenceClassification(BertForSequenceClassification):
     def __init__(self, config):
         super().__init__(config)
         resize(self.base_model, config)
+        narrow(self, config.narrowed_head, config.hidden_dimensions)
         self.post_init()

@@ -20,6 +20,7 @@ FILE = f"{MODULE}.py"
 # What the shipped config has besides the stock one's keys.
 CUT_KEYS = (
     "pruned_linears", "gathered_inputs", "scattered_outputs", "module_attributes", "kept_heads", "without_heads",
+    "without_layers", "hidden_dimensions", "narrowed", "narrowed_head",
 )  # fmt: skip
 
 # What a class name ends with -> the auto class that loads it.

@@ -31,7 +31,7 @@ from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops, layer_shapes
 from prunecli.masks.formats import FILE as MASKS
 from prunecli.masks.formats import safetensors_masks
-from prunecli.models.shipped import cut_config, encoder_of, head_of, is_around, shipped
+from prunecli.models.shipped import cut_config, encoder_of, head_of, is_around, is_cut, shipped
 from prunecli.reports import model_card, run_record
 from prunecli.shrink.already import already_cut
 from prunecli.shrink.plan import CutPlan, plan_cut
@@ -53,6 +53,8 @@ class ApplyMasksResult:
         source: The checkpoint that was cut.
         native: Whether a stock config says it all, so that no remote code is needed.
         reason: Why not.
+        layers: Layers with weights of their own, before and after.
+        hidden: Dimensions of the residual stream, before and after.
         heads: Heads that are left, by layer.
         neurons: Intermediate neurons that are left, by layer.
         vocabulary: Tokens that the model knows, before and after; None where all stay.
@@ -68,6 +70,8 @@ class ApplyMasksResult:
     source: Path
     native: bool
     reason: str
+    layers: tuple[int, int]
+    hidden: tuple[int, int]
     heads: list[int]
     neurons: list[int]
     vocabulary: tuple[int, int] | None
@@ -99,6 +103,7 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
     total.check(encoder, str(checkpoint.path))
     plan = plan_cut(checkpoint, encoder, masks, already, _vocabulary(config, checkpoint, encoder))
     after = _after(config, checkpoint, encoder, plan)
+    plan = plan if is_cut(after.config) else plan.as_native()
     if encoder.sharing:
         log.info(encoder.sharing)
     around = read_sentence_files(checkpoint)
@@ -176,6 +181,8 @@ def _result(
         source=checkpoint.path,
         native=code is None,
         reason="" if code is None else own or "--native never asked for it",
+        layers=(_layers(encoder, already), _layers(encoder, total)),
+        hidden=(_hidden(encoder, already), _hidden(encoder, total)),
         heads=[layer.heads for layer in layers],
         neurons=[layer.neurons for layer in layers],
         vocabulary=None if plan.vocabulary is None else (rows_of(checkpoint), len(plan.vocabulary.kept)),
@@ -189,6 +196,14 @@ def _result(
         files=tuple(sorted(set(names))),
         written=not config.dry_run,
     )
+
+
+def _layers(encoder: Encoder, masks: MaskSet) -> int:
+    return sum(masks.has_layer(layer) for layer in range(encoder.layers))
+
+
+def _hidden(encoder: Encoder, masks: MaskSet) -> int:
+    return len(masks.kept("hidden", 0, encoder)) if masks.narrows() else encoder.hidden
 
 
 def _write(

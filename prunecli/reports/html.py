@@ -16,6 +16,8 @@ UNITS = {
     "ffn_int": "intermediate neurons",
     "ffn_out": "FFN output features",
     "ffn_in": "FFN input features",
+    "layer": "layers",
+    "hidden": "hidden dimensions",
 }
 ARROW = "\N{RIGHTWARDS ARROW}"
 LOGGED = ("loss", "eval_loss", "density", "kept", "sparsity", "quantization", "temperature", "learning_rate")

@@ -165,7 +165,9 @@ def verify_command(folder: str, config: Json) -> str:
 
 
 def _shapes(encoder: Encoder, number: int, layer: LayerShapes) -> list[str]:
-    """Return the shapes of the linears around a layer's heads and around its neurons."""
+    """Return the shapes of the linears around a layer's heads and around its neurons; none where it has gone."""
+    if not layer.linears:
+        return ["gone"] * 4
     attention, ffn = encoder.family.attention, encoder.family.ffn
     names = (attention.inputs[0], attention.output, ffn.inputs[0], ffn.output)
     return [" x ".join(map(str, layer.linears[encoder.module(number, name)])) for name in names]

@@ -5,7 +5,7 @@ A plan is made from `config.json`, safetensors headers and masks alone.
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from prunecli.encoders import Encoder
 from prunecli.errors import InputError, MaskError
 from prunecli.masks import MaskSet
 from prunecli.masks.budget import layer_shapes
-from prunecli.masks.units import ROWS, Touch, linear_shapes, touches
+from prunecli.masks.units import COLUMNS, ROWS, Touch, mask_shape, touches
 from prunecli.models.shipped import inner_config
+from prunecli.shrink.config_changes import goes_with_heads, narrowed_head, native_changes, resized
 from prunecli.shrink.vocabulary import Vocabulary, word_tensors
 
 INDEX_NAMES = {"ffn_in": ".input_index", "ffn_out": ".output_index"}
@@ -60,6 +61,7 @@ class CutPlan:
         changes: What `config.json` gets: `pruned_linears` and so on, as `modeling_pruned.py` explains.
         native: Config changes that say the same in the stock class's own words; None where it cannot.
         native_reason: Why it cannot.
+        moved: What that class calls layers that stand lower in it, by what they are called now; with trailing dots.
         vocabulary: Which words stay; None where all do.
     """
 
@@ -69,6 +71,7 @@ class CutPlan:
     changes: dict[str, Any]
     native: dict[str, Any] | None
     native_reason: str
+    moved: dict[str, str]
     vocabulary: Vocabulary | None = None
 
     @property
@@ -76,6 +79,18 @@ class CutPlan:
         """Return every tensor of the output, in the order of its bytes."""
         new = [Declared(name, "I64", (len(index),)) for name, index in self.indices.items()]
         return [cut.declared for cut in self.cuts] + new
+
+    def as_native(self) -> "CutPlan":
+        """Return the plan with every tensor named as in the stock class."""
+        return replace(
+            self,
+            cuts=[replace(cut, entry=replace(cut.entry, name=self._stock_name(cut))) for cut in self.cuts],
+        )
+
+    def _stock_name(self, cut: TensorCut) -> str:
+        name = cut.entry.name
+        before = next((before for before in self.moved if name.startswith(before)), None)
+        return name if before is None else self.moved[before] + name.removeprefix(before)
 
     @property
     def parameters(self) -> tuple[int, int]:
@@ -94,7 +109,7 @@ def encoder_prefix(checkpoint: Checkpoint, encoder: Encoder, already: MaskSet) -
         name: shape
         for layer in layer_shapes(encoder, already)
         for name, shape in layer.linears.items()
-        if layer.heads or not _goes_with_heads(encoder, name)
+        if layer.heads or not goes_with_heads(encoder, name)
     }
     first = next(iter(shapes))
     prefixes = (f"{encoder.model_type.prefix}.", "")
@@ -146,7 +161,7 @@ def plan_cut(
         vocabulary: Which words stay; all where None.
 
     Raises:
-        InputError: The checkpoint lacks a tensor that its config implies.
+        InputError: The checkpoint lacks a tensor that its config implies, or calls it something else.
         MaskError: A gate other than 0 and 1 meets a tensor that is not of floats.
     """
     prefix = encoder_prefix(checkpoint, encoder, already)
@@ -158,73 +173,35 @@ def plan_cut(
     }
     indices: dict[str, Indices] = {}
     for group in total.masks:
-        for layer in range(encoder.layers):
+        for layer in range(mask_shape(encoder, group)[0]):
             old, kept = already.kept(group, layer, encoder), total.kept(group, layer, encoder)
             values = masks.of(group, encoder)[layer][kept]
             for touch in touches(encoder, group, layer):
                 index, scale = spread(touch, np.searchsorted(old, kept), values, len(old))
-                _apply(cuts, prefix + touch.linear, touch, index, scale)
+                _apply(cuts, prefix + touch.module, touch, index, scale)
                 if group in INDEX_NAMES and len(kept) < encoder.hidden:
-                    indices[prefix + touch.linear + INDEX_NAMES[group]] = kept
-    changes = resized(encoder, total)
-    native, reason = _native(encoder, total)
+                    indices[prefix + touch.module + INDEX_NAMES[group]] = kept
+    changes = {
+        **resized(encoder, total),
+        "narrowed_head": narrowed_head(encoder, total, checkpoint.architecture),
+    }
+    for name in changes["narrowed_head"]:
+        index = np.searchsorted(already.kept("hidden", 0, encoder), total.kept("hidden", 0, encoder))
+        _apply(cuts, name, Touch("hidden", 0, name, COLUMNS), index, None)
+    native, reason = native_changes(encoder, total)
     if vocabulary is not None:
         for name in word_tensors(checkpoint, encoder):
             cuts[name].keep[ROWS] = vocabulary.kept
         words = vocabulary.config(inner_config(checkpoint.config))
         changes, native = {**changes, **words}, None if native is None else {**native, **words}
-    gone = tuple(f"{prefix}{name}." for name in changes["without_heads"])
+    gone = tuple(f"{prefix}{name}." for key in ("without_heads", "without_layers") for name in changes[key])
     stays = tuple(f"{prefix}{name}.{output}." for name, output in changes["without_heads"].items())
     cuts = {name: cut for name, cut in cuts.items() if not name.startswith(gone) or name.startswith(stays)}
+    indices = {name: index for name, index in indices.items() if not name.startswith(gone)}
     before = sum(entry.elements for entry in checkpoint.tensors.values() if entry.dtype in FLOATS)
-    return CutPlan(list(cuts.values()), indices, before, changes, native, reason, vocabulary)
-
-
-def _goes_with_heads(encoder: Encoder, name: str) -> bool:
-    """Say whether a linear goes with the attention module where a layer does without heads."""
-    core = encoder.family.core
-    inputs = tuple(f".{linear}" for linear in encoder.family.attention.inputs)
-    return core is not None and core.can_go and name.endswith(inputs)
-
-
-def resized(encoder: Encoder, masks: MaskSet) -> dict[str, Any]:
-    """Return what the shipped class has to know: shapes of linears, and what else counts heads."""
-    core = encoder.family.core
-    linears: dict[str, list[int]] = {}
-    sides: dict[str, list[str]] = {"ffn_in": [], "ffn_out": []}  # linears that gather, linears that scatter
-    attributes: dict[str, dict[str, int]] = {}
-    selected: dict[str, list[Any]] = {}
-    empty: dict[str, str] = {}
-    for layer, shapes in enumerate(layer_shapes(encoder, masks)):
-        dense = linear_shapes(encoder, layer)
-        linears |= {
-            name: list(shape)
-            for name, shape in shapes.linears.items()
-            if shape != dense[name] and (shapes.heads or not _goes_with_heads(encoder, name))
-        }
-        for group, names in sides.items():
-            if len(masks.kept(group, layer, encoder)) < encoder.hidden:
-                names += [touch.linear for touch in touches(encoder, group, layer)]
-        if core is None or shapes.heads == encoder.heads:
-            continue
-        name = encoder.module(layer, core.name)
-        if core.can_go and shapes.heads == 0:
-            output = encoder.family.attention.output
-            empty[name] = output.removeprefix(f"{core.name}.") if output.startswith(f"{core.name}.") else ""
-            continue
-        attributes[name] = {core.head_count: shapes.heads}
-        if core.width:
-            attributes[name][core.width] = shapes.heads * encoder.head_size
-        if core.per_head is not None:
-            selected[name] = [core.per_head, masks.kept("head", layer, encoder).tolist()]
-    return {
-        "pruned_linears": linears,
-        "gathered_inputs": sides["ffn_in"],
-        "scattered_outputs": sides["ffn_out"],
-        "module_attributes": attributes,
-        "kept_heads": selected,
-        "without_heads": empty,
-    }
+    layers = enumerate(filter(total.has_layer, range(encoder.layers)))
+    moved = {prefix + encoder.module(old, ""): prefix + encoder.module(new, "") for new, old in layers}
+    return CutPlan(list(cuts.values()), indices, before, changes, native, reason, moved, vocabulary)
 
 
 def spread(
@@ -241,16 +218,20 @@ def spread(
 
 def _apply(
     cuts: Mapping[str, TensorCut],
-    linear: str,
+    module: str,
     touch: Touch,
     index: Indices,
     scale: npt.NDArray[np.float32] | None,
 ) -> None:
-    """Note a cut of one side for the linear's weight and, where rows go, for its bias."""
-    names = [f"{linear}.weight"]
-    if touch.dim == ROWS and f"{linear}.bias" in cuts:
-        names.append(f"{linear}.bias")
-    for name in names:
+    """Note a cut of one side for a module's weight and, where rows go, for its bias; what has gone stays away."""
+    names = [f"{module}.weight", *([f"{module}.bias"] if touch.dim == ROWS else [])]
+    others = [] if names[0] in cuts else [name for name in cuts if name.startswith(f"{module}.")]
+    if others:  # norms of old checkpoints have a gamma and a beta
+        raise InputError(
+            f"there is a tensor {others[0]}, but none {names[0]}",
+            "load the checkpoint with transformers and save it again",
+        )
+    for name in filter(cuts.__contains__, names):
         cut = cuts[name]
         if len(index) < cut.entry.shape[touch.dim]:
             cut.keep[touch.dim] = index
@@ -258,22 +239,3 @@ def _apply(
             if cut.entry.dtype not in FLOATS:
                 raise MaskError(f"{name} is of type {cut.entry.dtype}: mask values cannot be folded into it")
             cut.scale[touch.dim] = scale
-
-
-def _native(encoder: Encoder, masks: MaskSet) -> tuple[dict[str, int] | None, str]:
-    """Say the cut in the stock config's own words, or why that cannot be."""
-    for group in ("head", "ffn_out", "ffn_in"):
-        if (masks.of(group, encoder) == 0).any():
-            return (
-                None,
-                f"{group} units are cut, and a stock {encoder.model_type.name} config cannot say which",
-            )
-    widths = {len(masks.kept("ffn_int", layer, encoder)) for layer in range(encoder.layers)}
-    if len(widths) > 1:
-        return (
-            None,
-            f"layers keep between {min(widths)} and {max(widths)} neurons, a stock config has one width",
-        )
-    if widths == {0}:
-        return None, "no neurons are left, which a stock config cannot say"
-    return {encoder.family.intermediate_field: widths.pop()}, ""

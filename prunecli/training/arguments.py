@@ -28,6 +28,15 @@ def check_options(config: TrainMasksConfig, method: Method) -> None:
         raise InputError(
             f"--method {config.method_name} needs to know how much shall stay", "add --target-flops 0.5, say"
         )
+    if isinstance(method, ScoreMethod) and "hidden" in config.groups:
+        raise InputError(
+            f"--method {config.method_name} scores no hidden dimensions", "take a method that trains"
+        )
+    if isinstance(method, ScoreMethod) and not method.layers and "layer" in config.groups:
+        raise InputError(
+            f"--method {config.method_name} scores no layers",
+            "take one-shot, magnitude or a method that trains",
+        )
     descends = "--sweep" if config.sweep else "--max-drop" if config.max_drop is not None else None
     if descends and not isinstance(method, ScoreMethod):
         raise InputError(

@@ -27,9 +27,7 @@ class Lagrangian(nn.Module):
     def __init__(self, prices: Prices, share: float) -> None:
         super().__init__()
         self.multipliers = nn.Parameter(torch.zeros(2))
-        self.share, self.dense, self.fixed = share, prices.dense, prices.fixed
-        # Tables are linear or nearly so.
-        self.unit_L1 = {group: torch.from_numpy(prices.of_units(group)).float() for group in prices.tables}
+        self.share, self.prices = share, prices
         self.progress = 0.0  # share of the learning steps done; a callback sets it
 
     def target(self) -> float:
@@ -38,13 +36,24 @@ class Lagrangian(nn.Module):
 
     def expected(self, open_LU: Mapping[str, Tensor]) -> Tensor:
         """Return the expected price as a share of the dense one, from each gate's chance to be open."""
-        gone = [
-            ((1 - chance) * self.unit_L1[group].to(chance.device)).sum() for group, chance in open_LU.items()
-        ]
-        return 1.0 - torch.stack(gone).sum() / self.dense
+        price = _expected(self.prices, open_LU)
+        if "hidden" in open_LU:
+            assert self.prices.narrow is not None
+            wide = open_LU["hidden"].mean()
+            price = wide * price + (1 - wide) * _expected(self.prices.narrow, open_LU)
+        return price / self.prices.dense
 
     def forward(self, open_LU: Mapping[str, Tensor]) -> Tensor:
         """Return the term to add to the loss."""
         miss = self.expected(open_LU) - self.target()
         term: Tensor = self.multipliers[0] * miss + self.multipliers[1] * miss.square()
         return term
+
+
+def _expected(prices: Prices, open_LU: Mapping[str, Tensor]) -> Tensor:
+    """Return the expected price where all hidden dimensions stay; tables are linear or nearly so."""
+    gone = torch.zeros(())
+    for group in prices.tables:
+        each_L1 = torch.from_numpy(prices.of_units(group)).to(open_LU[group])
+        gone = gone.to(each_L1) + ((1 - open_LU[group]) * each_L1).sum()
+    return prices.dense - gone

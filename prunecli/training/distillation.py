@@ -3,11 +3,13 @@
     loss = (1 - w) task + w T^2 KL(teacher || student) + mean over layers of MSE / variance of the teacher's layer
 
 Logits after Hinton et al. 2015 (https://arxiv.org/abs/1503.02531); every layer matched to its own, token by token, as
-in ZipLM (https://arxiv.org/abs/2302.04089): the hidden size never changes, so no layer map is needed.
+in ZipLM (https://arxiv.org/abs/2302.04089): the hidden size never changes, so no layer map is learned. Where layers
+are gone, what a layer reads is matched to what the same layer of the teacher reads.
 
 Shapes: B batch, T tokens, H hidden.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -26,11 +28,13 @@ class Teacher:
 
     Args:
         model: Same task and tokenizer; its layers are matched where there are as many and as wide.
+        stays: Of each layer, whether the student still has it; all where None.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, stays: Sequence[bool] | None = None) -> None:
         self.model = model.train(False).requires_grad_(False)
         self.multi_label = is_multi_label(model)
+        self.stays = stays
 
     def loss(self, task_loss: Tensor, student: Any, inputs: dict[str, Any]) -> Tensor:
         """Return what is trained on instead of the task's loss.
@@ -48,6 +52,9 @@ class Teacher:
         predictions = divergence(student, teacher, self.multi_label, counted(inputs), TEMPERATURE)
         loss = (1 - WEIGHT) * task_loss + WEIGHT * predictions
         mine, wanted = student.hidden_states, teacher.hidden_states
+        if self.stays is not None and len(wanted) == len(self.stays) + 1:
+            read = zip(wanted[:-1], self.stays, strict=True)
+            wanted = [*(state for state, stays in read if stays), wanted[-1]]
         if len(mine) == len(wanted) and mine[0].shape == wanted[0].shape:
             real_BT = mask_BT.flatten(0, -2).bool()
             pairs = zip(mine[1:], wanted[1:], strict=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from prunecli.encoders import Encoder
 from prunecli.masks import MaskSet
 from prunecli.masks.gates import put_gates
-from prunecli.masks.units import mask_shape
+from prunecli.masks.units import PRICED_GROUPS, mask_shape
 from prunecli.methods.base import GateMethod
 from prunecli.training.budget import Lagrangian
 
@@ -20,8 +20,8 @@ NAME = "pruning_gates"  # the attribute of the model, and so the prefix in train
 class Gates(nn.Module):
     """One logit a unit for each learned group, and the gate values that follow from it.
 
-    Under a budget every sublayer has a gate of its own as well, which multiplies those of its units: a sublayer
-    that hardly pays goes as a whole.
+    Under a budget every sublayer whose units are learned has a gate of its own as well, which multiplies those of its
+    units: a sublayer that hardly pays goes as a whole.
 
     Attributes:
         logits: [layers, units] a group.
@@ -48,7 +48,8 @@ class Gates(nn.Module):
             for number, group in enumerate(groups)
         }
         self.logits = nn.ParameterDict({group: nn.Parameter(logits) for group, logits in starts.items()})
-        coarse = {group: torch.full((len(start), 1), OPEN) for group, start in starts.items() if lagrangian}
+        sublayers = [group for group in PRICED_GROUPS if lagrangian and group in starts]
+        coarse = {group: torch.full((len(starts[group]), 1), OPEN) for group in sublayers}
         self.coarse = nn.ParameterDict({group: nn.Parameter(logits) for group, logits in coarse.items()})
         self.lagrangian = lagrangian
         self.temperature = 1.0
@@ -82,8 +83,13 @@ class Gates(nn.Module):
         """Start from what units are worth: above the middle for the better half, the same spread for any scale.
 
         Args:
-            worth: Loss that a unit's removal adds by its price, [layers, units] a group; not below zero.
+            worth: Loss that a unit's removal adds by its price, [layers, units] a group; not below zero. Gates of
+                other groups start open.
         """
+        for group in self.logits.keys() - worth.keys():
+            self.logits[group].fill_(OPEN)
+        if not worth:
+            return
         logs = {group: worth_LU.clamp_min(1e-30).log() for group, worth_LU in worth.items()}
         every = torch.cat([log_LU.flatten() for log_LU in logs.values()])
         for group, log_LU in logs.items():
@@ -105,7 +111,8 @@ class Gates(nn.Module):
         """Apply a function to fine and coarse logits, and multiply what comes of it."""
         fine = {group: each(logits) for group, logits in self.logits.items()}
         return {
-            group: value * each(self.coarse[group]) if self.coarse else value for group, value in fine.items()
+            group: value * each(self.coarse[group]) if group in self.coarse else value
+            for group, value in fine.items()
         }
 
 

@@ -3,6 +3,7 @@
 The modeling file that travels in pruned folders does the resizing here, too.
 """
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,8 +14,10 @@ from torch import Tensor, nn
 from prunecli.encoders import Encoder
 from prunecli.masks import MaskSet
 from prunecli.masks.units import ROWS, touches
-from prunecli.models.modeling_pruned import resize
-from prunecli.shrink.plan import INDEX_NAMES, resized, spread
+from prunecli.models.modeling_pruned import narrow, resize
+from prunecli.shrink.config_changes import narrowed_head, resized
+from prunecli.shrink.plan import INDEX_NAMES, spread
+from prunecli.training.gates import NAME
 
 Kept = dict[str, dict[int, npt.NDArray[np.intp]]]  # what stays of each tensor, by name and dimension
 
@@ -28,40 +31,57 @@ def cut_live(model: nn.Module, encoder: Encoder, masks: MaskSet) -> None:
         encoder: Its table and sizes.
         masks: What stays; values other than zero count as one.
     """
-    base = model.base_model
+    base, head = model.base_model, narrowed_head(encoder, masks, type(model).__name__)
     assert isinstance(base, nn.Module)
-    kept = _kept(encoder, masks)
-    smaller = {name: _part(tensor, kept.get(name, {})).clone() for name, tensor in base.state_dict().items()}
-    resize(base, SimpleNamespace(**resized(encoder, masks)))  # type: ignore[no-untyped-call]
-    for name, tensor in base.state_dict().items():
-        tensor.copy_(smaller[name] if name in smaller else _index(name, encoder, masks))
+    kept, changes = _kept(model, encoder, masks), SimpleNamespace(**resized(encoder, masks))
+    smaller = {name: _part(tensor, kept.get(name, {})).clone() for name, tensor in model.state_dict().items()}
+    resize(base, changes)  # type: ignore[no-untyped-call]
+    narrow(model, head, changes.hidden_dimensions)  # type: ignore[no-untyped-call]
+    prefix = _prefix(model)
+    for name, tensor in model.state_dict().items():
+        tensor.copy_(smaller[name] if name in smaller else _index(name.removeprefix(prefix), encoder, masks))
 
 
 @torch.no_grad()
 def put_back(model: nn.Module, cut: nn.Module, encoder: Encoder, masks: MaskSet) -> None:
     """Write a cut model's parameters into the kept places of a model of the dense shape."""
-    base, head = cut.base_model, dict(cut.state_dict())
-    whole = model.state_dict()
-    assert isinstance(base, nn.Module)
-    kept = _kept(encoder, masks)
-    prefix = next((f"{name}." for name, module in cut.named_modules() if module is base and name), "")
-    for name, tensor in head.items():
+    whole, kept = model.state_dict(), _kept(model, encoder, masks)
+    for name, tensor in cut.state_dict().items():
         if name in whole:
-            keep = kept.get(name.removeprefix(prefix), {})
+            keep = kept.get(name, {})
             index = np.ix_(*(keep.get(dim, np.arange(size)) for dim, size in enumerate(whole[name].shape)))
             whole[name][index] = tensor.to(whole[name])
 
 
-def _kept(encoder: Encoder, masks: MaskSet) -> Kept:
-    kept: Kept = {}
-    for group in masks.masks:
-        for layer in range(encoder.layers):
+def parameters_left(model: nn.Module, encoder: Encoder, masks: MaskSet) -> int:
+    """Count the parameters that a model of the dense shape has once the masks are cut; gates do not count."""
+    kept, prefix = _kept(model, encoder, masks), _prefix(model)
+    gone = tuple(f"{prefix}{layer}." for layer in resized(encoder, masks)["without_layers"])
+    return sum(
+        math.prod(len(kept.get(name, {}).get(dim, range(size))) for dim, size in enumerate(parameter.shape))
+        for name, parameter in model.named_parameters()
+        if not name.startswith((f"{NAME}.", *gone))
+    )
+
+
+def _prefix(model: nn.Module) -> str:
+    """Return what the encoder's tensors begin with inside a model."""
+    base = model.base_model
+    return next((f"{name}." for name, module in model.named_modules() if module is base and name), "")
+
+
+def _kept(model: nn.Module, encoder: Encoder, masks: MaskSet) -> Kept:
+    kept, prefix = Kept(), _prefix(model)
+    for group, mask in masks.masks.items():
+        for layer in range(len(mask)):
             units = masks.kept(group, layer, encoder)
             for touch in touches(encoder, group, layer):
-                index, _ = spread(touch, units, np.ones(len(units), np.float32), masks.masks[group].shape[1])
-                kept.setdefault(f"{touch.linear}.weight", {})[touch.dim] = index
+                index, _ = spread(touch, units, np.ones(len(units), np.float32), mask.shape[1])
+                kept.setdefault(f"{prefix}{touch.module}.weight", {})[touch.dim] = index
                 if touch.dim == ROWS:
-                    kept.setdefault(f"{touch.linear}.bias", {})[0] = index
+                    kept.setdefault(f"{prefix}{touch.module}.bias", {})[0] = index
+    for name, dim in narrowed_head(encoder, masks, type(model).__name__).items():
+        kept[f"{name}.weight"] = {dim: masks.kept("hidden", 0, encoder)}
     return kept
 
 
@@ -75,6 +95,6 @@ def _index(name: str, encoder: Encoder, masks: MaskSet) -> Tensor:
     """Return the features that a linear gathers or scatters."""
     for group, suffix in INDEX_NAMES.items():
         for layer in range(encoder.layers):
-            if any(name == touch.linear + suffix for touch in touches(encoder, group, layer)):
+            if any(name == touch.module + suffix for touch in touches(encoder, group, layer)):
                 return torch.from_numpy(masks.kept(group, layer, encoder))
     raise KeyError(name)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from prunecli.checkpoints.run_folder import read_result
 from prunecli.masks import MaskSet
-from prunecli.masks.budget import encoder_flops, layer_parameters
-from prunecli.training.gates import NAME
+from prunecli.masks.budget import encoder_flops
+from prunecli.training.live_cut import parameters_left
 from prunecli.training.session import Learned, Session
 from prunecli.training.target import Target, measured_share
 
@@ -128,9 +128,7 @@ def outcome(
 ) -> TrainMasksResult:
     """Gather what a finished run found."""
     masks, encoder, tokens = learned.masks, session.loaded.encoder, session.features.mean_length
-    named = session.loaded.model.named_parameters()
-    everything = sum(parameter.numel() for name, parameter in named if not name.startswith(NAME))
-    saved = layer_parameters(encoder, MaskSet({})) - layer_parameters(encoder, masks)
+    model = session.loaded.model
     return TrainMasksResult(
         out=session.config.out_folder,
         model=session.config.model,
@@ -145,7 +143,7 @@ def outcome(
         units={group: mask.shape[1] for group, mask in masks.masks.items()},
         tokens=tokens,
         flops=(encoder_flops(encoder, MaskSet({}), tokens), encoder_flops(encoder, masks, tokens)),
-        parameters=(everything, everything - saved),
+        parameters=(parameters_left(model, encoder, MaskSet({})), parameters_left(model, encoder, masks)),
         target=None if target is None else _reached(session, target, learned),
         refit=learned.refit,
         steps=learned.steps,

@@ -24,6 +24,7 @@ def recover(session: Session, learned: Learned, dense: nn.Module, teacher: nn.Mo
     config, encoder, small = session.config, session.loaded.encoder, dense
     small.load_state_dict(weights_only(session.loaded.model.state_dict()))
     cut_live(small, encoder, learned.masks)
+    stays = [learned.masks.has_layer(layer) for layer in range(encoder.layers)]
     arguments = dataclasses.replace(
         session.arguments,
         num_train_epochs=config.recovery_epochs,
@@ -35,7 +36,7 @@ def recover(session: Session, learned: Learned, dense: nn.Module, teacher: nn.Mo
     trainer = session.trainer(
         small,
         arguments,
-        teacher=None if teacher is None else Teacher(teacher),
+        teacher=None if teacher is None else Teacher(teacher, stays),
         callbacks=[ReportProgress(session.progress, session.task.metrics[0])],
     )
     started = time.perf_counter()

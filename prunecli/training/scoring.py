@@ -204,11 +204,13 @@ def prune_to_drop(
 
 
 def unit_worth(session: Session, target: Target) -> dict[str, Tensor]:
-    """Return what one-shot scores say that a unit is worth by its price, [layers, units] a group."""
+    """Return what one-shot scores say that a unit is worth by its price, [layers, units] a group that they are for."""
     encoder, config = session.loaded.encoder, session.config
+    if not target.prices.tables:
+        return {}
     model = session.loaded.model
     device = next(model.parameters()).device
-    every = {group: torch.ones(mask_shape(encoder, group), device=device) for group in config.groups}
+    every = {group: torch.ones(mask_shape(encoder, group), device=device) for group in target.prices.tables}
     batches, labels = calibration_examples(session)
     scores = one_shot.score(Calibrated(model, encoder, batches, labels, every, config.seed))
     return {

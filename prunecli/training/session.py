@@ -13,6 +13,7 @@ from prunecli.checkpoints.folder import Checkpoint
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import UnsupportedModelError
 from prunecli.masks import MaskSet
+from prunecli.masks.units import reader_of
 from prunecli.methods.base import ScoreMethod
 from prunecli.models.loading import Loaded, load_model, load_tokenizer, longest_input
 from prunecli.tasks import Task, TaskData
@@ -115,6 +116,8 @@ def open_session(
             config.model, task.name, ", ".join(loaded.new),
         )  # fmt: skip
         _check_new_head(config, task)
+    if "hidden" in config.groups:
+        reader_of(loaded.encoder, loaded.encoder.model_type.stem + loaded.head)  # raises where there is none
     if loaded.encoder.sharing:
         log.info(loaded.encoder.sharing)
     tokenizer = load_tokenizer(checkpoint)

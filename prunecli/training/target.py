@@ -1,12 +1,14 @@
 """The budget of a run: prices, what of them may stay, and the masks that spend exactly that."""
 
 import logging
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from prunecli.errors import InputError
 from prunecli.inference.sublayer_times import Shape, table_for, time_share
 from prunecli.masks import MaskSet, prices
 from prunecli.masks.allocation import choose, width_multiples
@@ -40,11 +42,46 @@ class Target:
 
     def by_chance(self, chances: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the bool masks that meet the budget exactly and keep the gates most likely open."""
+        if "hidden" in chances:
+            return self._narrowed(chances)
         worth = {
             group: chance_LU * torch.from_numpy(self.prices.of_units(group)).to(chance_LU)
             for group, chance_LU in chances.items()
         }
         return {group: mask_LU.bool() for group, mask_LU in self.masks(worth, self.share).items()}
+
+    def _narrowed(self, chances: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Decide how many hidden dimensions stay, then which units at the prices that they have there."""
+        hidden_1H, units = chances["hidden"], {group: chances[group] for group in self.prices.tables}
+        wide = self._dimensions(float(hidden_1H.detach().sum()))
+        prices = self.prices.at(wide)
+        share = self.share * self.prices.dense / prices.dense
+        masks = replace(self, prices=prices, share=share).by_chance(units) if units else {}
+        stays_1H = torch.zeros_like(hidden_1H, dtype=torch.bool)
+        stays_1H[0, hidden_1H[0].topk(wide).indices] = True
+        return {**masks, "hidden": stays_1H}
+
+    def _dimensions(self, expected: float) -> int:
+        """Return the number of hidden dimensions next to what is expected that the budget can pay for and be spent on.
+
+        Raises:
+            InputError: It pays for none.
+        """
+        whole, narrow, budget = self.prices, self.prices.narrow, self.share * self.prices.dense
+        assert narrow is not None
+        most = least = whole.hidden
+        if whole.fixed > narrow.fixed:  # more cannot be paid for, even without any unit
+            most = math.floor(whole.hidden * (budget - narrow.fixed) / (whole.fixed - narrow.fixed) + 1e-9)
+        if whole.dense > budget:  # with all units, fewer would leave some of it
+            least = math.ceil(whole.hidden * (budget - narrow.dense) / (whole.dense - narrow.dense))
+        step = self.multiples.get("hidden", 1)
+        wide = min(max(round(expected), least), most, whole.hidden) // step * step
+        if wide < 1:
+            raise InputError(
+                f"{self.share:.1%} of the dense encoder's {whole.unit} leave no hidden dimension",
+                "keep more of it",
+            )
+        return wide
 
 
 def target_of(session: Session) -> Target | None:

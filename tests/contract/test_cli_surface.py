@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from prunecli.cli.app import VERBS, app
 from prunecli.config import ApplyMasksConfig, TrainMasksConfig
+from prunecli.config.shared import WIDTHS
 from prunecli.errors import InputError
 from prunecli.fields import VerbConfig
 from tests.contract import freeze
@@ -83,7 +84,10 @@ def test_the_promised_names_and_defaults_are_there() -> None:
     options = freeze.surface()["train-masks"]
     assert {name: options[name]["default"] for name in PROMISED} == PROMISED
     assert set(NAMED) <= options.keys()
-    assert options["--learn-masks"]["value"] == "head or ffn_int or ffn_out or ffn_in or all, repeatable"
+    assert (
+        options["--learn-masks"]["value"]
+        == "head or ffn_int or ffn_out or ffn_in or layer or hidden or all, repeatable"
+    )
     assert options["--mask-init"]["value"] == "randn or open"
     assert options["--report-to"]["value"] == "none or tensorboard or wandb or trackio or mlflow"
 
@@ -139,7 +143,8 @@ def test_lists_are_repeated_options(parse: Parse) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["round-to: [16, head=32]", "round_to: {ffn_int: 16, ffn_out: 16, ffn_in: 16, head: 32}"]
+    "text",
+    ["round-to: [16, head=32]", "round_to: {ffn_int: 16, ffn_out: 16, ffn_in: 16, hidden: 16, head: 32}"],
 )
 def test_widths_may_stand_in_a_file_as_list_or_table(text: str, parse: Parse, tmp_path: Path) -> None:
     file = tmp_path / "options.yaml"
@@ -147,9 +152,7 @@ def test_widths_may_stand_in_a_file_as_list_or_table(text: str, parse: Parse, tm
     in_file = parse("apply-masks", "run", "--config", str(file))
     on_the_line = parse("apply-masks", "run", "--round-to", "16", "--round-to", "head=32")
     assert isinstance(in_file, ApplyMasksConfig) and isinstance(on_the_line, ApplyMasksConfig)
-    assert (
-        in_file.multiples == on_the_line.multiples == {"head": 32, "ffn_int": 16, "ffn_out": 16, "ffn_in": 16}
-    )
+    assert in_file.multiples == on_the_line.multiples == {**dict.fromkeys(WIDTHS, 16), "head": 32}
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def test_a_groups_units_fill_each_side_that_they_touch(model_type: str, group: s
     model = tiny.tiny_model(model_type)
     encoder = tiny.table(model)
     for touch in touches(encoder, group, 0):
-        weight = model.base_model.get_submodule(touch.linear).weight
+        weight = model.base_model.get_submodule(touch.module).weight
         assert weight.shape[touch.dim] == mask_shape(encoder, group)[1] * touch.width * touch.blocks
 
 
@@ -209,13 +209,13 @@ def test_removing_a_unit_by_hand_is_what_closing_its_gate_does(model_type: str, 
     inner = [touch for touch in touches(encoder, group, 1) if not touch.gated]
     with torch.no_grad():
         for touch in gated:
-            linear = model.base_model.get_submodule(touch.linear)
+            linear = model.base_model.get_submodule(touch.module)
             linear.weight.narrow(touch.dim, 0, touch.width).zero_()
             if touch.dim == ROWS and linear.bias is not None:
                 linear.bias[: touch.width] = 0
         before = tiny.outputs(model, inputs)
         for touch in inner:
-            model.base_model.get_submodule(touch.linear).weight[: touch.width] = 3.0
+            model.base_model.get_submodule(touch.module).weight[: touch.width] = 3.0
     assert torch.allclose(tiny.outputs(model, inputs), before, atol=1e-6)
 
 

@@ -55,13 +55,20 @@ class Case:
     tokens: dict[str, list[int]]
 
 
-def cuts(encoder: Encoder) -> dict[str, MaskSet]:
+def cuts(encoder: Encoder, head: str) -> dict[str, MaskSet]:
     """Return the kinds of cuts: what a stock config can say, and what it cannot."""
+    narrow = encoder.stream is not None and head in encoder.stream.readers
     native = np.zeros((encoder.layers, encoder.intermediate), dtype=np.float32)
     native[:, ::3] = 1
     return {
         "native": MaskSet({"ffn_int": native}),
         "heads and neurons": tiny.random_masks(encoder, ("head", "ffn_int"), seed=1),
+        "whole layers, heads": tiny.random_masks(encoder, ("head", "layer"), seed=2),
+        **(
+            {"hidden dimensions, heads": tiny.random_masks(encoder, ("head", "hidden"), seed=2)}
+            if narrow
+            else {}
+        ),
         "all groups, real, empty layers": tiny.random_masks(encoder, GROUPS, seed=2, real=True, empty=True),
     }
 
@@ -70,7 +77,7 @@ def write_cases(folder: Path, model_types: tuple[str, ...]) -> Iterator[Case]:
     """Write a folder of each family, head and cut."""
     for model_type, head in product(model_types, HEADS):
         source = tiny.save_tiny(folder / "sources" / f"{model_type}{head}", model_type, head)
-        for number, (name, masks) in enumerate(cuts(tiny.sizes(source)).items()):
+        for number, (name, masks) in enumerate(cuts(tiny.sizes(source), head).items()):
             at = folder / f"{model_type}{head}-{number}"
             yield write_case(at, model_type, head, name, source, masks)
 
@@ -157,8 +164,8 @@ def print_table(verdicts: list[tuple[Case, float, str | None]]) -> None:
     print(f"| family | {' | '.join(names)} |\n|---|{'---:|' * len(names)}")
     for model_type in dict.fromkeys(case.model_type for case, _, _ in verdicts):
         rows = [(case.cut, gap) for case, gap, _ in verdicts if case.model_type == model_type]
-        worst = [max(gap for cut, gap in rows if cut == name) for name in names]
-        print(f"| {model_type} | {' | '.join(f'{gap:.1e}' for gap in worst)} |")
+        each = [[gap for cut, gap in rows if cut == name] for name in names]
+        print(f"| {model_type} | {' | '.join(f'{max(gaps):.1e}' if gaps else '' for gaps in each)} |")
 
 
 if __name__ == "__main__":

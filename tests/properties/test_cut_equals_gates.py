@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.masks import MaskSet
 from prunecli.masks.gates import put_gates, set_masks
-from prunecli.masks.units import GROUPS
+from prunecli.masks.units import EVERY_GROUP, GROUPS
 from tests import tiny
 
 SIZES = ((2, 4), (4, 16))  # examples, tokens: fewer tokens than rows of any linear, and more than any
@@ -75,7 +75,40 @@ def test_cut_equals_gated_in_float64(
     assert largest_difference(source, masks, "float64") < 1e-10
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("model_type", [name for name in tiny.MODEL_TYPES if name != "albert"])
+@given(others=st.sampled_from(((), GROUPS)), seed=SEEDS)
+@settings(max_examples=2)
+def test_cut_equals_gated_in_float64_where_layers_go(
+    model_type: str, tiny_checkpoint: Callable[..., Path], others: tuple[str, ...], seed: int
+) -> None:
+    source = tiny_checkpoint(model_type, tiny.CLASSIFICATION, "float64")
+    masks = tiny.random_masks(tiny.sizes(source), (*others, "layer"), seed, real=True, empty=True)
+    masks.masks["layer"][seed % 2 * 2] = 0  # the first or the last
+    assert largest_difference(source, masks, "float64") < 1e-10
+
+
+@pytest.mark.parametrize(("model_type", "head"), tiny.AROUND_MODELS)
+@pytest.mark.parametrize("others", [(), ("head",)])
+def test_models_around_an_encoder_lose_its_layers(
+    model_type: str, head: str, tiny_checkpoint: Callable[..., Path], others: tuple[str, ...]
+) -> None:
+    source = tiny_checkpoint(model_type, head)
+    masks = tiny.random_masks(tiny.sizes(source), (*others, "layer"), 10)  # without the first
+    assert largest_difference(source, masks, "float32") < 1e-5
+
+
+@pytest.mark.parametrize(("model_type", "head"), tiny.STREAMS)
+@given(others=st.sampled_from(((), ("head", "ffn_int", "layer"))), seed=SEEDS)
+@settings(max_examples=2)
+def test_cut_equals_gated_in_float64_where_hidden_dimensions_go(
+    model_type: str, head: str, tiny_checkpoint: Callable[..., Path], others: tuple[str, ...], seed: int
+) -> None:
+    source = tiny_checkpoint(model_type, head, "float64")
+    masks = tiny.random_masks(tiny.sizes(source), (*others, "hidden"), seed, real=True, empty=True)
+    assert largest_difference(source, masks, "float64") < 1e-10
+
+
+@pytest.mark.parametrize("group", EVERY_GROUP)
 def test_each_group_changes_the_outputs(group: str, bert: Path, tmp_path: Path) -> None:
     masks = tiny.random_masks(tiny.sizes(bert), (group,), seed=0)
     dense, cut = tiny.load(bert), tiny.load(tiny.cut(bert, masks, tmp_path / "cut"))

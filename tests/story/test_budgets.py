@@ -41,6 +41,27 @@ def test_methods_without_training_meet_a_budget(method: str, tmp_path: Path) -> 
     proven(run, tmp_path / "cut")
 
 
+@pytest.mark.parametrize("method", ["one-shot", "hard-concrete"])
+def test_whole_layers_meet_a_budget_and_a_stock_class_loads_the_rest(method: str, tmp_path: Path) -> None:
+    run = prune(tmp_path / "run", method=method, target_params=0.7, learn_masks=["layer"], recovery_epochs=1)
+    assert sum(run.kept["layer"]) == 2 and run.target.reached == pytest.approx(2 / 3)
+    cut = prunecli.apply_masks(run.out, out=tmp_path / "cut")
+    assert cut.native and cut.layers == (3, 2) and cut.parameters == run.parameters
+    assert prunecli.verify_automodel(cut.out, against=run.out, atol=1e-4).passed
+
+
+def test_hidden_dimensions_and_units_share_a_budget(tmp_path: Path) -> None:
+    groups = ["hidden", "head", "ffn_int"]
+    run = prune(
+        tmp_path / "run", target_params=0.5, learn_masks=groups, num_epochs=1, recovery_epochs=1, round_to=8
+    )
+    (left,) = run.kept["hidden"]
+    assert left % 8 == 0 and 0.45 < run.target.reached <= 0.5
+    cut = prunecli.apply_masks(run.out, out=tmp_path / "cut")
+    assert cut.hidden == (64, left) and cut.parameters == run.parameters
+    assert prunecli.verify_automodel(cut.out, against=run.out).passed
+
+
 def test_a_speedup_is_a_budget_of_measured_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     run = prune(
@@ -104,6 +125,18 @@ def prunecli_demo() -> Path:
         ({"method": "one-shot"}, InputError, "needs to know how much"),
         ({"target_flops": 0.5, "target_params": 0.5}, InputError, "exclude each other"),
         ({"target_flops": 0.5, "learn_masks": ["ffn_in"]}, InputError, "cannot be learned under a target"),
+        (
+            {"target_flops": 0.5, "learn_masks": ["head", "layer"]},
+            InputError,
+            "cannot be learned under a target",
+        ),
+        ({"target_flops": 0.5, "learn_masks": ["layer"], "method": "taylor"}, InputError, "scores no layers"),
+        (
+            {"target_flops": 0.5, "learn_masks": ["hidden"], "method": "one-shot"},
+            InputError,
+            "no hidden dimensions",
+        ),
+        ({"target_speedup": 2, "learn_masks": ["hidden"]}, InputError, "cannot be learned under a target"),
         ({"target_flops": 0.5, "frozen_epochs": 1}, InputError, "--frozen-epochs and a target"),
         ({"target_flops": 0.5, "teacher": "nowhere"}, OfflineError, "nowhere"),
     ],

@@ -46,6 +46,16 @@ def test_a_run_leaves_masks_model_and_record(run_folder: Path) -> None:
     assert not partial_path(run_folder).exists()
 
 
+def test_hidden_dimensions_are_learned_cut_and_proven(tmp_path: Path) -> None:
+    asked = {"learn_masks": ["hidden", "head"], "mask_init": "open", "sparsity_loss": 2.0, "masks_lr": 0.2}
+    run = train_masks.run(TrainMasksConfig.of({**FAST, **asked, "out": tmp_path / "run"}), silent)
+    (left,) = run.kept["hidden"]
+    cut = prunecli.apply_masks(run.out, out=tmp_path / "cut")
+    assert cut.hidden == (64, left) and 0 < left < 64
+    assert (cut.parameters, cut.heads) == (run.parameters, run.kept["head"])
+    assert prunecli.verify_automodel(cut.out, against=run.out).passed
+
+
 def test_pt_files_are_plain_zeros_and_ones(run_folder: Path) -> None:
     shapes = {"head_mask": (3, 4), "ffn_intermediate_mask": (3, 256), "ffn_output_mask": (3, 64)}
     for name, shape in shapes.items():

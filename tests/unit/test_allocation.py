@@ -115,5 +115,5 @@ def test_a_budget_that_leaves_nothing_is_refused(fixed: float, budget: float) ->
 
 def test_a_head_is_as_wide_as_its_size() -> None:
     encoder = tiny.table(tiny.tiny_model("bert"))  # heads of 8
-    assert width_multiples(encoder, 16) == {"head": 2, "ffn_int": 16}
-    assert width_multiples(encoder, 1) == {"head": 1, "ffn_int": 1}
+    assert width_multiples(encoder, 16) == {"head": 2, "ffn_int": 16, "hidden": 16}
+    assert width_multiples(encoder, 1) == {"head": 1, "ffn_int": 1, "hidden": 1}

@@ -150,8 +150,9 @@ def test_each_group_has_its_multiple(asked: Any, bert: Path, masks: Path, tmp_pa
 
 
 def test_two_cuts_are_the_cut_of_both(bert: Path, tmp_path: Path) -> None:
-    first, second = (tiny.random_masks(tiny.sizes(bert), GROUPS, seed) for seed in (1, 2))
-    both = MaskSet({group: first.masks[group] * second.masks[group] for group in GROUPS})
+    first, second = (tiny.random_masks(tiny.sizes(bert), (*GROUPS, "layer"), seed) for seed in (2, 10))
+    both = MaskSet({group: first.masks[group] * second.masks[group] for group in first.masks})
+    assert [int(masks.masks["layer"].sum()) for masks in (first, second, both)] == [2, 2, 1]
     twice = tiny.cut(tiny.cut(bert, first, tmp_path / "once"), second, tmp_path / "twice")
     at_once = tiny.cut(bert, both, tmp_path / "at-once")
     tensors = [read_checkpoint(folder).tensors for folder in (twice, at_once)]

@@ -15,7 +15,7 @@ from prunecli.config import (
     TrainMasksConfig,
     VerifyConfig,
 )
-from prunecli.config.shared import GROUPS
+from prunecli.config.shared import WIDTHS
 from prunecli.errors import InputError
 from prunecli.fields import VerbConfig, config_fields, plain
 
@@ -131,10 +131,10 @@ def apply(round_to: Any) -> ApplyMasksConfig:
 @pytest.mark.parametrize(
     ("asked", "multiples"),
     [
-        (32, dict.fromkeys(GROUPS, 32)),
+        (32, dict.fromkeys(WIDTHS, 32)),
         ("ffn_int=32", {"ffn_int": 32}),
-        (["16", "head=128"], {**dict.fromkeys(GROUPS, 16), "head": 128}),
-        (["head=128", 16], {**dict.fromkeys(GROUPS, 16), "head": 128}),
+        (["16", "head=128"], {**dict.fromkeys(WIDTHS, 16), "head": 128}),
+        (["head=128", 16], {**dict.fromkeys(WIDTHS, 16), "head": 128}),
         ({"ffn_int": 32, "head": 64}, {"ffn_int": 32, "head": 64}),
         ([], {}),
     ],
@@ -149,7 +149,7 @@ def test_widths_are_rounded_by_group(asked: Any, multiples: dict[str, int]) -> N
 def test_a_width_that_is_none_says_what_is_allowed(asked: Any) -> None:
     with pytest.raises(InputError, match=f"--round-to '{asked}' is neither N nor GROUP=N") as raised:
         apply(asked)
-    assert raised.value.fix == "groups are head, ffn_int, ffn_out, ffn_in"
+    assert raised.value.fix == "groups are head, ffn_int, ffn_out, ffn_in, hidden"
 
 
 @pytest.mark.parametrize(("asked", "what"), [(["8", "16"], "all groups"), (["head=8", "head=16"], "head")])

@@ -14,7 +14,7 @@ from prunecli.checkpoints import strict_json
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError, MaskError
 from prunecli.masks.mask_set import MaskSet
-from prunecli.masks.units import GROUPS, mask_shape
+from prunecli.masks.units import EVERY_GROUP, mask_shape
 
 
 def read(path: Path, encoder: Encoder) -> MaskSet:
@@ -31,11 +31,13 @@ def read(path: Path, encoder: Encoder) -> MaskSet:
         groups = {"head": content}
     else:
         groups = content
-    wrong = next((name for name in groups if name not in GROUPS or not isinstance(groups[name], dict)), None)
+    wrong = next(
+        (name for name in groups if name not in EVERY_GROUP or not isinstance(groups[name], dict)), None
+    )
     if wrong is not None or not groups:
         raise InputError(
             f"{path} lists no pruned units" + (f": {wrong!r} is no group" if wrong else ""),
-            f'write {{"head": {{"LAYER": [UNIT, ...]}}}}; groups are {", ".join(GROUPS)}',
+            f'write {{"head": {{"LAYER": [UNIT, ...]}}}}; groups are {", ".join(EVERY_GROUP)}',
         )
     masks = {group: np.ones(mask_shape(encoder, group), dtype=np.float32) for group in groups}
     for group, layers in groups.items():

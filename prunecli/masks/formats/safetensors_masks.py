@@ -11,7 +11,7 @@ from prunecli.checkpoints.number_types import NUMPY_TYPES, as_bits, to_floats
 from prunecli.checkpoints.safetensors_file import Declared, read_header, read_metadata, serialize
 from prunecli.errors import InputError
 from prunecli.masks.mask_set import Array, MaskSet
-from prunecli.masks.units import GROUPS
+from prunecli.masks.units import EVERY_GROUP
 
 FILE = "masks.safetensors"
 LOGITS = "logits."
@@ -28,14 +28,18 @@ def read(path: Path) -> MaskSet:
     logits: dict[str, Array] = {}
     for name, entry in read_header(path).items():
         group = OTHER_NAMES.get(name, name).removeprefix(LOGITS)
-        if group not in GROUPS:
-            raise InputError(f"{path} is not a mask file: tensor {name!r}", f"groups are {', '.join(GROUPS)}")
+        if group not in EVERY_GROUP:
+            raise InputError(
+                f"{path} is not a mask file: tensor {name!r}", f"groups are {', '.join(EVERY_GROUP)}"
+            )
         if entry.dtype != "BF16" and entry.dtype not in NUMPY_TYPES:
             raise InputError(f"{path}: mask {name} is of type {entry.dtype}", "save masks as float32")
         values = to_floats(as_bits(entry.read(), entry.dtype, entry.shape), entry.dtype).astype(np.float32)
         (logits if name.startswith(LOGITS) else masks)[group] = values
     if not masks:
-        raise InputError(f"{path} holds no masks", f"a mask file holds tensors named {', '.join(GROUPS)}")
+        raise InputError(
+            f"{path} holds no masks", f"a mask file holds tensors named {', '.join(EVERY_GROUP)}"
+        )
     return MaskSet(masks, logits, read_metadata(path))
 
 
