@@ -33,6 +33,9 @@ Records = list[dict[str, Any]]
 Run = Callable[[], list[float]]  # one logit a record: that of the label with the highest
 
 
+padding: dict[str, float] = {}  # share of the tokens that `predict` put through a checkpoint
+
+
 def texts_of(records: Records, fields: list[str]) -> list[Any]:
     rows = [tuple(record[field] for field in fields) for record in records]
     return rows if len(fields) > 1 else [row[0] for row in rows]
@@ -95,7 +98,7 @@ def predict(folder: str, texts: list[Any]) -> Run:
         predictions = predictor(records)
         found = [record["score_raw"] for record in predictions]
         result = predictions.result()
-        run.waste = 1 - result.tokens / result.padded_tokens  # type: ignore[attr-defined]
+        padding[folder] = 1 - result.tokens / result.padded_tokens
         return found
 
     return run
@@ -178,7 +181,7 @@ def main() -> None:
                 "records_per_cpu_second": len(texts) / median(seconds[name]),
                 "ratio": median(seconds[name]) / median(seconds["predict"]),
                 "difference": apart.get(name),
-                "padding": getattr(runs[name], "waste", None),
+                "padding": padding.get(options.checkpoint) if name == "predict" else None,
                 "first_seconds": first,
                 "peak_bytes": peak,
             }

@@ -100,7 +100,7 @@ def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) 
     state = _without_head(checkpoint, encoder) if _has_other_head(checkpoint, encoder, head) else None
     model, missing = _from_pretrained(cls, checkpoint, changes, state)
     for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if tensor.is_floating_point() and tensor.numel() and not _is_finite(tensor):
             raise InputError(
                 f"{checkpoint.path}: tensor {name} holds NaN or infinite values", "train it again"
             )
@@ -114,6 +114,11 @@ def load_model(checkpoint: Checkpoint, head: str | None = None, **changes: Any) 
     model.train(False)
     drawn = {name for name in checkpoint.config.get(NEW) or () if name in checkpoint.tensors}
     return Loaded(model, encoder, head, tuple(sorted({*missing, *drawn})))
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    """Say whether a tensor holds numbers only; smallest and largest tell it without a copy."""
+    return bool(torch.isfinite(torch.stack(tensor.aminmax())).all())
 
 
 def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:

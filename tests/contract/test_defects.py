@@ -13,6 +13,7 @@ from prunecli.errors import InputError
 from tests import tiny
 
 TESTS = Path(__file__).parents[1]
+CONTEXT = "inference/test_context_pruning.py"
 MODEL, TEXTS = "unit/test_pruning_encoder.py", "inference/test_pruning_encoder.py"
 OUTPUTS, LAYOUTS = "convert/test_originals.py", "convert/test_original_layouts.py"
 CROSS = "inference/test_pruning_cross_encoder.py"
@@ -39,8 +40,12 @@ DEFECTS: dict[str, tuple[str, str, str]] = {
     "P13": ("post_init is not called", HERE, "test_every_model_is_initialised_as_transformers_5_asks"),
     "P14": ("auto_map with a dotted module", LAYOUTS, "test_the_folder_is_flat_and_says_everything"),
     "P15": ("its check writes into the folder", "convert/test_story.py", "test_from_the_package_to_predictions"),
-    "O1": ("a title shifts the spans", TEXTS, "test_a_chunk_is_judged_by_its_tokens"),
-    "O2": ("means of fragments, not of tokens", TEXTS, "test_a_chunk_is_judged_by_its_tokens"),
+    "O1": ("a title shifts the spans", CONTEXT, "test_a_title_is_read_and_shifts_no_span"),
+    "O2": (
+        "means of fragments, not of tokens",
+        CONTEXT,
+        "test_spans_are_exact_and_probabilities_are_means_of_tokens",
+    ),
     "O3": ("a query is never cut", TEXTS, "test_a_long_query_leaves_room_for_the_document"),
     "O4": ("transformers 5 does not load it", OUTPUTS, "test_scores_and_pruning_logits_are_those_of_the_package"),
     "O5": ("another hidden state since 5.1", OUTPUTS, "test_the_last_hidden_state_would_be_another_one"),
