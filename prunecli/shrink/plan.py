@@ -177,8 +177,6 @@ def plan_cut(
             old, kept = already.kept(group, layer, encoder), total.kept(group, layer, encoder)
             values = masks.of(group, encoder)[layer][kept]
             for touch in touches(encoder, group, layer):
-                if goes_with_heads(encoder, touch.module) and not len(already.kept("head", layer, encoder)):
-                    continue  # it went in an earlier cut
                 index, scale = spread(touch, np.searchsorted(old, kept), values, len(old))
                 _apply(cuts, prefix + touch.module, touch, index, scale)
                 if group in INDEX_NAMES and len(kept) < encoder.hidden:
