@@ -18,7 +18,8 @@ from prunecli.checkpoints.strict_json import read_array, read_object, write_json
 from prunecli.errors import InputError
 
 MODULES = "modules.json"
-SETTINGS = ("config_sentence_transformers.json", "sentence_bert_config.json")
+ENCODER_SETTINGS = "sentence_bert_config.json"
+SETTINGS = ("config_sentence_transformers.json", ENCODER_SETTINGS)
 MODULE_CONFIG = "config.json"
 # Modules that are their settings and one safetensors file; others (routers, tokenizers of their own) are not known.
 KNOWN = (
@@ -84,6 +85,23 @@ def read_sentence_files(checkpoint: Checkpoint) -> SentenceFiles:
             else:
                 _check_no_pickle(path / folder)
     return SentenceFiles(settings, weights)
+
+
+def usual_length(checkpoint: Checkpoint) -> int | None:
+    """Return how many tokens sentence-transformers cuts a text to; None where its files do not say it.
+
+    Raises:
+        InputError: They say something else than a number.
+    """
+    if not (checkpoint.path / ENCODER_SETTINGS).is_file():
+        return None
+    length = read_object(inside(checkpoint.path, ENCODER_SETTINGS)).get("max_seq_length")
+    if length is not None and (type(length) is not int or length < 1):
+        raise InputError(
+            f"{checkpoint.path / ENCODER_SETTINGS}: max_seq_length {length!r} is no number of tokens",
+            "write a number, or remove the key",
+        )
+    return length
 
 
 def _check_no_pickle(folder: Path) -> None:

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from prunecli.checkpoints.folder import Checkpoint, read_checkpoint, read_config
 from prunecli.checkpoints.run_folder import is_run
+from prunecli.checkpoints.sentence_files import usual_length
 from prunecli.config import PredictConfig
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.inference.onnx_model import OnnxModel, is_graph
@@ -63,7 +64,7 @@ def load_runnable(checkpoint: Checkpoint, options: PredictConfig) -> Runnable:
         model = OnnxModel(checkpoint, load_config(checkpoint))
     else:
         model = load_with_head(checkpoint, _own_head(checkpoint), options.trust_remote_code)
-    length = longest_row(checkpoint, model, tokenizer, options.max_length)
+    length = longest_row(checkpoint, model, tokenizer, options.max_length, usual_length(checkpoint))
     if not is_onnx:
         model.to(target, _dtype(checkpoint, target, options.dtype))
     return Runnable(checkpoint, model, target, tokenizer, length)

@@ -1,5 +1,7 @@
 """Every kind but context pruning against the model alone: what is said, where it stands, long texts, bad records."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,6 +212,27 @@ def test_embeddings_are_pooled_as_the_folder_says(saved: Saved) -> None:
     assert mean == pytest.approx(output.last_hidden_state[0].mean(0).tolist(), abs=1e-5)
     cls = predicted(folder, *texts, pooling="cls")[0]["embedding"]
     assert cls == pytest.approx(output.last_hidden_state[0, 0].tolist(), abs=1e-5)
+
+
+def test_sentence_transformers_files_say_length_pooling_and_normalisation(
+    saved: Saved, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(saved("bert", "Model"), tmp_path / "copy"))
+    modules = [
+        {"path": path, "type": f"sentence_transformers.models.{name}"}
+        for path, name in (("", "Transformer"), ("own", "Pooling"), ("2_Normalize", "Normalize"))
+    ]
+    (folder / "own").mkdir()
+    (folder / "own" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 8}')
+    (folder / "modules.json").write_text(json.dumps(modules))
+    _, output = alone(folder, LONG, truncation=True, max_length=8)
+    first = torch.nn.functional.normalize(output.last_hidden_state[0, 0], dim=0)
+    assert predicted(folder, {"text": LONG})[0]["embedding"] == pytest.approx(first.tolist(), abs=1e-5)
+    dense = {"path": "3_Dense", "type": "sentence_transformers.models.Dense"}
+    (folder / "modules.json").write_text(json.dumps([*modules, dense]))
+    with pytest.raises(InputError, match=r"models\.Dense' is none that predict can run"):
+        predicted(folder, {"text": LONG})
 
 
 def test_a_kind_is_insisted_on_only_where_there_is_a_head(saved: Saved, bert: Path) -> None:

@@ -12,10 +12,11 @@ from safetensors.torch import load_file, save_file
 
 import prunecli
 from prunecli.checkpoints.folder import WEIGHTS, read_checkpoint
+from prunecli.config import PredictConfig
 from prunecli.encoders import for_config
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.inference import runnable
-from prunecli.inference.runnable import Runnable, load_runnable
+from prunecli.inference.runnable import Runnable, load_runnable, read_runnable
 from prunecli.models import pruned
 from tests import tiny
 
@@ -23,7 +24,8 @@ RECORDS = [{"text": "the film was not good"}, {"text": "dull plot"}]
 
 
 def prepare(path: Path, **options: Any) -> Runnable:
-    return load_runnable(path, **{"max_length": None, "device": "cpu", "trust_remote_code": False, **options})
+    options = {"checkpoint": path, "device": "cpu", **options}
+    return load_runnable(read_runnable(path), PredictConfig.of(options))
 
 
 def edit(file: Path, **entries: Any) -> None:
@@ -47,12 +49,6 @@ def test_a_run_folder_has_to_be_cut_first(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not cut yet") as caught:
         prepare(tmp_path)
     assert f"prunecli apply-masks {tmp_path}" in str(caught.value.fix)
-
-
-@pytest.mark.parametrize("head", ["Model", "ForMaskedLM", tiny.QUESTIONS])
-def test_another_head_is_named(head: str, tiny_checkpoint: Callable[..., Path]) -> None:
-    with pytest.raises(UnsupportedModelError, match=f"holds a Bert{head}, which predict cannot use"):
-        prepare(tiny_checkpoint("bert", head))
 
 
 def test_a_checkpoint_without_its_head_is_refused(copy: Path) -> None:
