@@ -18,6 +18,7 @@ from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.inference import runnable
 from prunecli.inference.runnable import Runnable, load_runnable, read_runnable
 from prunecli.models import pruned
+from prunecli.operations.onnx_folder import put_graph
 from tests import tiny
 
 RECORDS = [{"text": "the film was not good"}, {"text": "dull plot"}]
@@ -51,11 +52,13 @@ def test_a_run_folder_has_to_be_cut_first(tmp_path: Path) -> None:
     assert f"prunecli apply-masks {tmp_path}" in str(caught.value.fix)
 
 
-def test_a_checkpoint_without_its_head_is_refused(copy: Path) -> None:
+def test_a_checkpoint_without_its_head_is_refused_also_as_a_graph(copy: Path) -> None:
     tensors = load_file(copy / WEIGHTS)
     save_file({name: tensor for name, tensor in tensors.items() if "classifier" not in name}, copy / WEIGHTS)
     with pytest.raises(InputError, match=r"tensor classifier\.bias is missing"):
         prepare(copy)
+    with pytest.raises(InputError, match=r"tensor classifier\.bias is missing"):
+        put_graph(copy, atol=1e-5)
 
 
 def test_an_unknown_family_without_code_is_refused(copy: Path) -> None:
