@@ -15,7 +15,7 @@ import prunecli
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.inference.formats.trec import read_run
 from prunecli.inference.kinds.token_classification import words_in
-from prunecli.inference.windows import frames, tokens_of
+from prunecli.inference.windows import Tokens, frames, tokens_of
 from prunecli.models.modeling_masked_seq import MaskedSeqConfig, MaskedSeqModel
 from tests import tiny
 
@@ -136,8 +136,8 @@ def test_labels_that_are_no_tags_are_said_of_every_word_also_of_long_texts(saved
     (found, empty) = predicted(folder, {"text": LONG}, {"text": ""})
     assert [LONG[word["start"] : word["end"]] for word in found["words"]] == LONG.replace(".", " .").split()
     assert empty["words"] == []
-    (wrong,) = predicted(folder, {"tokens": ["a", " "]})
-    assert "empty word" in wrong["error"]
+    wrong, bare = predicted(folder, {"tokens": ["a", " "]}, {"tokens": ["\u200b"]})
+    assert "empty word" in wrong["error"] and "knows no character" in bare["error"]
 
 
 def test_words_are_parted_at_punctuation_and_between_signs() -> None:
@@ -146,6 +146,8 @@ def test_words_are_parted_at_punctuation_and_between_signs() -> None:
     (tokens,) = tokens_of(tokenizer, [text])
     _, spans = words_in(text, tokens)
     assert [text[slice(*span)] for span in spans] == ["was", "good", ".", "on", "monday"]
+    bytes_of_signs = Tokens([0] * 6, [(0, 1), (0, 1), (1, 2), (1, 2), (3, 4), (3, 5)], [0, 0, 0, 0, 1, 1])
+    assert words_in("日本 ñx", bytes_of_signs) == ([0, 2, 4], [(0, 1), (1, 2), (3, 5)])
 
 
 @pytest.mark.parametrize("model_type", ["bert", "roberta"])
