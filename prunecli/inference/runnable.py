@@ -173,19 +173,27 @@ def _load_remote(checkpoint: Checkpoint, head: str, trusted: bool) -> tuple[PreT
 
 
 def find_device(asked: str) -> torch.device:
-    """Return the device for `auto`, `cpu`, `cuda` or `mps`.
+    """Return the device for `auto`, or one of torch's by its name: `cpu`, `cuda`, `cuda:1`, `mps`.
 
     Raises:
         InputError: torch finds none on this machine.
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    there = {
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+        "cpu": 1,
+    }
     if asked == "auto":
-        return torch.device(next(name for name, found in there.items() if found))
-    if not there[asked]:
+        return torch.device(next(name for name, count in there.items() if count))
+    try:
+        device = torch.device(asked)
+    except RuntimeError:  # no name of a device
+        device = None
+    if device is None or (device.index or 0) >= there.get(device.type, 0):
         raise InputError(
             f"--device {asked}: torch finds none on this machine", "use --device auto or --device cpu"
         )
-    return torch.device(asked)
+    return device
 
 
 def longest_row(

@@ -16,7 +16,7 @@ from prunecli.config import PredictConfig
 from prunecli.encoders import for_config
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.inference import runnable
-from prunecli.inference.runnable import Runnable, load_runnable, read_runnable
+from prunecli.inference.runnable import Runnable, find_device, load_runnable, read_runnable
 from prunecli.models import pruned
 from prunecli.operations.onnx_folder import put_graph
 from tests import tiny
@@ -135,8 +135,10 @@ def test_a_length_that_is_too_long_is_reduced_and_said(bert: Path, monkeypatch: 
 def test_a_device_that_is_not_there_is_refused(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(InputError, match="--device cuda"):
-        prepare(bert, device="cuda")
+    for device in ("cuda", "cuda:0", "nowhere"):
+        with pytest.raises(InputError, match=f"--device {device}"):
+            find_device(device)
+    assert find_device("cpu:0") == torch.device("cpu", 0)
     assert prepare(bert, device="auto").model.device.type == "cpu"
 
 
