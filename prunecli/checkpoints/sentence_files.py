@@ -7,7 +7,7 @@ folder is loaded with `trust_remote_code=True`, which would let them name any.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,17 @@ def usual_length(checkpoint: Checkpoint) -> int | None:
             "write a number, or remove the key",
         )
     return length
+
+
+def cross_encoder_settings(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what a CrossEncoder noted in its `config.json`, such as `activation_fn`; None where it is none.
+
+    Before version 4 of sentence-transformers that was a key of its own.
+    """
+    said, before_4 = config.get("sentence_transformers"), config.get("sbert_ce_default_activation_function")
+    if isinstance(said, Mapping):
+        return {"activation_fn": before_4, **said}
+    return None if before_4 is None else {"activation_fn": before_4}
 
 
 def _check_no_pickle(folder: Path) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prunecli.checkpoints.folder import read_checkpoint
+from prunecli.checkpoints.sentence_files import cross_encoder_settings
 from prunecli.checkpoints.source import find_model
 from prunecli.errors import InputError
 from prunecli.inference.runnable import find_device, longest_row
@@ -177,19 +178,19 @@ def _activation(config: dict[str, Any], labels: int) -> Activation:
     """Return the activation that a checkpoint was saved with; a sigmoid for one label where it says none.
 
     Raises:
-        InputError: It names anything but a module of torch.
+        InputError: It names anything but a module of torch that needs no arguments.
     """
-    said = config.get("sentence_transformers")
-    now = said.get("activation_fn") if isinstance(said, dict) else None
-    name = now or config.get(
-        "sbert_ce_default_activation_function"
-    )  # its name before sentence-transformers 4
+    name = (cross_encoder_settings(config) or {}).get("activation_fn")
     if name is None:
         return nn.Sigmoid() if labels == 1 else nn.Identity()
     cls = getattr(nn, str(name).rpartition(".")[2], None)
-    if not str(name).startswith(ACTIVATIONS) or not (isinstance(cls, type) and issubclass(cls, nn.Module)):
+    is_module = isinstance(cls, type) and issubclass(cls, nn.Module) and str(name).startswith(ACTIVATIONS)
+    try:
+        made: Activation | None = cls() if cls is not None and is_module else None
+    except TypeError:  # a layer with weights, which has to be told how many
+        made = None
+    if made is None:
         raise InputError(
-            f"config.json: activation_fn {name!r} is no module of torch", "say one: activation_fn="
+            f"config.json: activation_fn {name!r} is no activation of torch", "say one: activation_fn="
         )
-    made: Activation = cls()
     return made

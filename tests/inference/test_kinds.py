@@ -246,8 +246,14 @@ def test_a_kind_is_insisted_on_only_where_there_is_a_head(saved: Saved, bert: Pa
         predicted(saved("bert", "ForMultipleChoice"))
 
 
-def test_a_cross_encoder_of_one_label_is_a_reranker(saved: Saved) -> None:
-    said = {"num_labels": 1, "sentence_transformers": {"version": "6.0.0"}}
-    folder = saved("bert", tiny.CLASSIFICATION, **said, problem_type=None)
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"sentence_transformers": {"version": "6.0.0"}},
+        {"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"},
+    ],
+)
+def test_a_cross_encoder_of_one_label_is_a_reranker(said: dict[str, Any], tmp_path: Path) -> None:
+    folder = tiny.save_tiny(tmp_path, "bert", tiny.CLASSIFICATION, num_labels=1, problem_type=None, **said)
     (found,) = predicted(folder, {"query": "was it", "documents": ["good", "bad"]})
     assert len(found["results"]) == 2

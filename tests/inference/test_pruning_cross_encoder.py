@@ -84,8 +84,9 @@ def test_the_checkpoint_says_the_activation(entries: dict[str, Any], tmp_path: P
 
 
 def test_a_checkpoint_names_no_code_and_has_to_score(tmp_path: Path, bert: Path) -> None:
-    evil = save(tmp_path / "evil", sentence_transformers={"activation_fn": "os.system"})
-    with pytest.raises(InputError, match=r"'os.system' is no module of torch"):
-        PruningCrossEncoder(evil)
+    for name in ("os.system", "torch.nn.modules.linear.Linear"):
+        evil = save(tmp_path / "evil", sentence_transformers={"activation_fn": name})
+        with pytest.raises(InputError, match=f"'{name}' is no activation of torch"):
+            PruningCrossEncoder(evil)
     with pytest.raises(InputError, match="is no PruningEncoder of ours with a score"):
         PruningCrossEncoder(bert)
