@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 import prunecli
 from prunecli.errors import InputError, UnsupportedModelError
@@ -177,7 +177,9 @@ def test_the_best_span_of_all_windows_answers(saved: Saved, model_type: str) -> 
 
 
 @pytest.mark.parametrize("task", ["multiclass", "multilabel"])
-def test_positions_are_masks_tokens_or_characters(masked: Saved, task: str) -> None:
+def test_positions_are_masks_tokens_or_characters(
+    masked: Saved, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = masked(task)
     text = "[MASK] saw the film on [MASK]"
     records = [
@@ -202,6 +204,9 @@ def test_positions_are_masks_tokens_or_characters(masked: Saved, task: str) -> N
     assert ["99" in errors[0]["error"], "[MASK]" in errors[1]["error"], "400" in errors[2]["error"]] == [
         True
     ] * 3
+    monkeypatch.setattr(PreTrainedTokenizerBase, "mask_token", None, raising=False)
+    asked, none = predicted(folder, records[1], records[0])
+    assert asked["positions"] == second["positions"] and "no mask token" in none["error"]
     (other,) = predicted(folder, {"text": "we saw the film"}, mask_token="film")
     assert (other["positions"][0]["start"], other["positions"][0]["end"]) == (11, 15)
 
