@@ -99,11 +99,13 @@ def test_reranking_scores_lists_best_first(saved: Saved, labels: int) -> None:
 
 def test_a_run_becomes_a_record_a_topic(tmp_path: Path) -> None:
     run, topics, texts = tmp_path / "a.trec", tmp_path / "topics.tsv", tmp_path / "docs.jsonl"
-    run.write_text("q1 Q0 d2 1 9.5 bm25\nq1 Q0 d1 2 9.1 bm25\nq2 Q0 d9 1 3 bm25\nq3 Q0 d1 1 3 bm25\n")
+    run.write_text("q1 Q0 d2 1 9.5 bm25\nq2 Q0 d9 1 3 bm25\nq3 Q0 d1 1 3 bm25\nq1 Q0 d1 2 9.1 bm25\n")
     topics.write_text("id\ttext\nq1\twas it\nq2\tbad\n")
-    texts.write_text('{"id": "d1", "text": "one"}\n{"id": "d2", "text": "two"}\n')
+    with pytest.raises(InputError, match=r"docs\.jsonl does not exist"):
+        read_run(str(run), topics, texts)
+    texts.write_text('{"id": "d1", "text": "one", "title": "first"}\n{"id": "d2", "text": "two"}\n')
     first, second, third = read_run(str(run), topics, texts)
-    documents = [{"id": "d2", "text": "two"}, {"id": "d1", "text": "one"}]
+    documents = [{"id": "d2", "text": "two"}, {"id": "d1", "text": "one", "title": "first"}]
     assert first == {"id": "q1", "query": "was it", "documents": documents}
     assert isinstance(second, InputError) and "'d9'" in second.message
     assert isinstance(third, InputError) and "'q3'" in third.message
