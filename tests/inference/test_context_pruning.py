@@ -141,12 +141,13 @@ def test_the_best_stay_within_the_limits(threshold: float, limits: Limits, kept:
 
 def test_several_thresholds_and_a_budget_for_all_documents(folder: Callable[..., Path]) -> None:
     record = {"query": QUERY, "documents": [TEXT, {"id": "d", "text": FIRST, "title": "a"}, [FIRST, SECOND]]}
-    (found,) = predicted(folder(), record, threshold=("0", "1"))
+    (found,) = predicted(folder(), record, threshold=("0", "1", "0.30000001", "0.30000002"))
     assert sorted(result["index"] for result in found["results"]) == [0, 1, 2]
     scores = [result["score"] for result in found["results"]]
     assert scores == sorted(scores, reverse=True)
     by_index = {result["index"]: result for result in found["results"]}
-    assert by_index[0]["pruned"] == {"0": TEXT, "1": ""} and by_index[1]["id"] == "d"
+    pruned = by_index[0]["pruned"]
+    assert (pruned["0"], pruned["1"], len(pruned)) == (TEXT, "", 4) and by_index[1]["id"] == "d"
     assert by_index[2]["pruned"]["0"] == f"{FIRST} {SECOND}"
     broken = [{**record, "titles": titles} for titles in (5, "monday")]
     assert all("'titles' holds no list" in wrong["error"] for wrong in predicted(folder(), *broken))
