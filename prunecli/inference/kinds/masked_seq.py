@@ -70,8 +70,9 @@ class MaskedSeq(Kind):
             return Asked(text, None, tuple(_number(start, CHARACTERS) for start in starts))
         found = _occurrences(text, self.mask_token) if self.mask_token else ()
         if not found:
+            mark = self.mask_token or "mask token"
             raise InputError(
-                f"the text has no {self.mask_token or 'mask token'}, and no field {INDICES!r} or {CHARACTERS!r} says a position",
+                f"the text has no {mark}, and no field {INDICES!r} or {CHARACTERS!r} says a position",
                 "mark positions, or say with --mask-token how they are marked",
             )
         return Asked(text, None, found)
