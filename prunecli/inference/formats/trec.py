@@ -1,7 +1,8 @@
 """TREC run files: `topic Q0 document rank score tag` a line.
 
 A run says only ids; the texts come from two files with the fields `id` and `text`, of any format, and `title` where
-documents have one. Each topic becomes a record with `id`, `query` and `documents`, wherever its lines stand. Of the collection, only the texts that the run names are held in memory.
+documents have one. Each topic becomes a record with `id`, `query` and `documents`, wherever its lines stand. Of the
+collection, only the texts that the run names are held in memory.
 """
 
 from collections.abc import Iterator
