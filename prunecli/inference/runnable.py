@@ -29,14 +29,12 @@ class Runnable:
     """A checkpoint that is ready to run.
 
     Attributes:
-        checkpoint: The folder.
         model: A model in evaluation mode on its device, or a graph.
         device: Where it computes.
         tokenizer: Its tokenizer.
         max_length: Tokens that a row is cut to.
     """
 
-    checkpoint: Checkpoint
     model: PreTrainedModel | OnnxModel
     device: torch.device
     tokenizer: PreTrainedTokenizerBase
@@ -67,7 +65,7 @@ def load_runnable(checkpoint: Checkpoint, options: PredictConfig) -> Runnable:
     length = longest_row(checkpoint, model, tokenizer, options.max_length, usual_length(checkpoint))
     if not is_onnx:
         model.to(target, _dtype(checkpoint, target, options.dtype))
-    return Runnable(checkpoint, model, target, tokenizer, length)
+    return Runnable(model, target, tokenizer, length)
 
 
 def read_runnable(path: Path) -> Checkpoint:
