@@ -1,8 +1,13 @@
 """Records from files and standard input: formats, and what is said of broken ones."""
 
+import json
+import math
 import os
 import sys
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet
@@ -10,6 +15,8 @@ import pytest
 
 from prunecli.errors import InputError
 from prunecli.inference.formats import Reading, read_records
+from prunecli.inference.formats.jsonl import line_of
+from prunecli.inference.formats.parquet import write_parquet
 
 
 def read(folder: Path, name: str, content: bytes) -> list[Reading]:
@@ -51,6 +58,32 @@ def test_parquet_has_a_record_a_row(tmp_path: Path) -> None:
     assert list(read_records(str(tmp_path / "rows.parquet"))) == rows
     with pytest.raises(InputError, match=r"cut\.parquet cannot be read"):
         read(tmp_path, "cut.parquet", (tmp_path / "rows.parquet").read_bytes()[:40])
+
+
+def test_parquet_values_that_json_lacks_are_text_or_null(tmp_path: Path) -> None:
+    row = {"at": datetime(2026, 1, 2, 3), "cost": Decimal("1.50"), "raw": b"a\xff", "n": [math.nan, 1.5]}
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "rows.parquet")
+    (found,) = read_records(str(tmp_path / "rows.parquet"))
+    assert isinstance(found, dict) and json.loads(line_of(found)) == {
+        "at": "2026-01-02 03:00:00",
+        "cost": "1.50",
+        "raw": "a\\xff",
+        "n": [None, 1.5],
+    }
+
+
+@pytest.mark.parametrize("value", [math.nan, [-math.inf], datetime(2026, 1, 2), {1, 2}])
+def test_what_json_has_no_word_for_is_named(value: Any) -> None:
+    with pytest.raises(InputError, match="field 'b' cannot be written as JSON"):
+        line_of({"a": "\ud83d", "b": value})
+
+
+@pytest.mark.parametrize("values", [[2**70], ["\ud83d"], [{}], [1, [1]]])
+def test_what_no_column_can_hold_is_kept_as_jsonl(values: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(b"".join(line_of({"a": value}) for value in values))
+    with pytest.raises(InputError, match="could not be written") as caught:
+        write_parquet(tmp_path / "rows.jsonl", tmp_path / "rows.parquet")
+    assert caught.value.fix and "rows.jsonl" in caught.value.fix
 
 
 def test_a_text_file_has_one_record_a_line_even_where_it_looks_like_json(tmp_path: Path) -> None:
