@@ -128,12 +128,20 @@ def test_a_broken_line_is_an_error_in_its_place(name: str, content: bytes, said:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
-    [(b"text,id,text\n", "column 'text' twice"), (b'text\n"never closed\n', "rows.csv line 2")],
+    ("name", "content", "said"),
+    [
+        ("rows.csv", b"text,id,text\n", "column 'text' twice"),
+        ("rows.csv", b'text\n"never closed\n', "rows.csv line 2"),
+        ("rows.json", b'\n [\n {"text": "a"}\n]\n', "rows.json holds one JSON array"),
+        ("rows.jsonl", b'\xef\xbb\xbf[{"text": "a"}]', "rows.jsonl holds one JSON array"),
+    ],
 )
-def test_a_table_that_cannot_be_read_on_is_refused(content: bytes, said: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=said):
-        read(tmp_path, "rows.csv", content)
+def test_a_file_that_cannot_be_read_on_is_refused(
+    name: str, content: bytes, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        read(tmp_path, name, content)
+    assert caught.value.fix
 
 
 def test_a_missing_file_is_refused_before_anything_is_read(tmp_path: Path) -> None:

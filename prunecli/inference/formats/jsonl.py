@@ -10,9 +10,16 @@ from prunecli.inference.formats.base import Format, Reading, Record, decoded
 
 
 def _read(file: IO[bytes], name: str) -> Iterator[Reading]:
+    first = True
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
+        if first and line.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
+            raise InputError(
+                f"{name} holds one JSON array, not an object a line",
+                f"write JSONL: jq -c '.[]' {name} > rows.jsonl",
+            )
+        first = False
         try:
             yield strict_json.parse_object(decoded(line, number, name), f"{name} line {number}")
         except InputError as error:
