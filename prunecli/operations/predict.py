@@ -4,7 +4,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self
@@ -112,17 +112,12 @@ class Predictor:
         checkpoint = read_runnable(find_folder(config.checkpoint))
         self.kind_name, kind = kinds.kind_of(checkpoint, config.kind)
         self.runnable = load_runnable(checkpoint, config)
-        self.notes: Counter[str] = Counter()
         loaded = self.runnable
         if kind.reads_logits_only and isinstance(loaded.model, PreTrainedModel) and has_table(checkpoint):
             read_first_token_only(loaded.model, encoder_of(checkpoint))
-        setting = Setting(
-            checkpoint, loaded.model.config, loaded.tokenizer, loaded.max_length, config, self._note
+        self.kind = kind(
+            Setting(checkpoint, loaded.model.config, loaded.tokenizer, loaded.max_length, config)
         )
-        self.kind = kind(setting)
-
-    def _note(self, what: str) -> None:
-        self.notes[what] += 1
 
     def __call__(self, records: Iterable[Mapping[str, Any]]) -> "Predictions":
         """Predict as records are asked for; memory does not grow with their number.
@@ -152,14 +147,18 @@ class Predictions(Iterator[Record]):
     def __init__(self, predictor: Predictor, readings: Iterable[Reading]) -> None:
         self.predictor, self.config = predictor, predictor.config
         self.seen: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
+        self.kind = type(predictor.kind)(replace(predictor.kind.setting, count=self._note))
         self.resumed = 0
         self.batcher = predictor.batcher()
-        predictor.notes.clear()
         self.started = time.perf_counter()
         self.records = self._records(iter(readings))
 
     def __next__(self) -> Record:
         return next(self.records)
+
+    def _note(self, what: str) -> None:
+        self.notes[what] += 1
 
     def _records(self, readings: Iterator[Reading]) -> Iterator[Record]:
         config, fields = self.config, self.predictor.fields
@@ -169,20 +168,19 @@ class Predictions(Iterator[Record]):
         if config.resume:
             done = done_before(config.out)
             self.resumed, self.seen["errors"] = done.records, done.errors
-            fields = skip(readings, done, self.predictor.kind, fields)
+            fields = skip(readings, done, self.kind, fields)
         found = self._found(readings, fields)
         yield from written(found, config.out, asked_in(config), config.resume)
 
     def _found(self, readings: Iterator[Reading], fields: tuple[str, ...] | None) -> Iterator[Record]:
-        predictor = self.predictor
-        found = predictions(readings, predictor.kind, self.batcher, fields, self.seen)
+        found = predictions(readings, self.kind, self.batcher, fields, self.seen)
         for record in found:
             if self.config.fail_fast and ERROR in record:
                 number = self.resumed + self.seen["records"]
                 raise InputError(f"record {number}: {record[ERROR]}", "mend it, or leave out --fail-fast")
             yield record
-        for what, count in predictor.notes.items():
-            log.warning(TOLD[what], count, self.seen["records"], predictor.runnable.max_length)
+        for what, count in self.notes.items():
+            log.warning(TOLD[what], count, self.seen["records"], self.predictor.runnable.max_length)
 
     def result(self) -> PredictResult:
         """Sum up what was done."""
@@ -195,8 +193,8 @@ class Predictions(Iterator[Record]):
             records=self.seen["records"],
             resumed=self.resumed,
             errors=self.seen["errors"],
-            records_cut=self.predictor.notes["records_cut"],
-            queries_cut=self.predictor.notes["queries_cut"],
+            records_cut=self.notes["records_cut"],
+            queries_cut=self.notes["queries_cut"],
             tokens=tally.real,
             padded_tokens=tally.padded,
             batches=tally.batches,

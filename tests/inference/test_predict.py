@@ -101,6 +101,15 @@ def test_texts_that_were_cut_are_said_once(bert: Path, monkeypatch: pytest.Monke
     assert predictions.result().records_cut == 80
 
 
+def test_each_call_of_a_predictor_has_counts_of_its_own(bert: Path) -> None:
+    predictor = prunecli.Predictor(bert, max_length=8, device="cpu")
+    first, second = predictor([{"text": "good " * 30}]), predictor([{"text": "good"}] * 2)
+    for predictions in (first, second):
+        deque(predictions, maxlen=0)
+    results = [predictions.result() for predictions in (first, second)]
+    assert [(result.records, result.records_cut) for result in results] == [(1, 1), (2, 0)]
+
+
 def test_memory_is_bounded_by_two_windows(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One window is in the model, the next one is ready, and one more is in the making."""
     monkeypatch.setattr(stream, "WINDOW_ROWS", stream.CHUNK)
