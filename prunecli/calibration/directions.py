@@ -27,9 +27,15 @@ def is_multi_label(model: nn.Module) -> bool:
 
 
 def counted(batch: Mapping[str, Tensor]) -> Tensor:
-    """Return which predictions of a batch count: [B, T] those at tokens, or [B, M] all at the positions asked for."""
-    positions = batch.get("mask_indices")
-    return batch["attention_mask"] if positions is None else torch.ones_like(positions)
+    """Return which predictions of a batch count: [B, T] those at tokens, or [B, M] each position asked for, once.
+
+    Rows with fewer positions than others are filled up with position 0.
+    """
+    positions_BM = batch.get("mask_indices")
+    if positions_BM is None:
+        return batch["attention_mask"]
+    same_BMM = positions_BM[:, :, None] == positions_BM[:, None, :]
+    return (~same_BMM.tril(-1).any(-1)).to(positions_BM)
 
 
 def directions(

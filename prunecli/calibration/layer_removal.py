@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from prunecli.calibration.directions import is_multi_label
+from prunecli.calibration.directions import counted, is_multi_label
 from prunecli.calibration.divergence import divergence
 from prunecli.calibration.layerwise import layers_of
 from prunecli.calibration.sublayers import Batch
@@ -38,8 +38,7 @@ def removal_costs(model: nn.Module, encoder: Encoder, batches: Sequence[Batch], 
         with left_out(layer):
             pairs = zip(seen, wanted, strict=True)
             each = [
-                divergence(model(**batch), outputs, multi_label, batch["attention_mask"])
-                for batch, outputs in pairs
+                divergence(model(**batch), outputs, multi_label, counted(batch)) for batch, outputs in pairs
             ]
         return float(torch.stack(each).mean())
 

@@ -109,7 +109,7 @@ class TrainMasksConfig(VerbConfig):
     max_drop: Annotated[
         float | None,
         Opt(
-            "Keep the smallest tenth of the encoder's FLOPs that costs no more than this of the headline metric.",
+            "Go down by tenths of the encoder's FLOPs until two in a row cost more than this of the headline metric.",
             BUDGET,
             minimum=0,
             maximum=1,

@@ -10,11 +10,15 @@ unit.
 Shapes: B examples, L layers, U units.
 """
 
+import numpy as np
 import torch
+from scipy.optimize import isotonic_regression
 from torch import Tensor
 
 from prunecli.calibration.label_gradients import loss_by_gates
 from prunecli.methods.base import Calibrated, ScoreMethod
+
+LEAST = 1e-6  # between scores, as a share of the largest
 
 
 def score(model: Calibrated) -> dict[str, Tensor]:
@@ -38,16 +42,23 @@ def score(model: Calibrated) -> dict[str, Tensor]:
 
 
 def added_losses(information_UU: Tensor, kept_U: Tensor) -> Tensor:
-    """Take units away, always the one that adds least; return what each added [U], never less than those before it."""
-    added_U = torch.full_like(kept_U, -1.0)
-    cost_U = torch.where(kept_U.bool(), information_UU.diagonal(), torch.inf)
-    reached = 0.0
+    """Take units away, always the one that adds least; return what each added [U], rising in the order they went.
+
+    What units that add less than those before them add together is spread evenly over them: sums stay what they are.
+    """
+    cost_U = torch.where(kept_U.bool(), information_UU.diagonal(), torch.inf).double()
+    order, added = [], []
     for _ in range(int(kept_U.sum())):
         going = int(cost_U.argmin())
-        reached = max(reached, float(cost_U[going]))
-        added_U[going] = reached
+        order.append(going)
+        added.append(float(cost_U[going]))
         cost_U += 2 * information_UU[going]
         cost_U[going] = torch.inf
+    added_U = torch.full_like(kept_U, -1.0)
+    if order:
+        rising = isotonic_regression(added).x.clip(0)
+        apart = LEAST * max(rising[-1], LEAST) * np.arange(1, len(order) + 1)  # ties keep the order
+        added_U[order] = torch.from_numpy(rising + apart).to(added_U)
     return added_U
 
 

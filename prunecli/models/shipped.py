@@ -85,7 +85,9 @@ def shipped(checkpoint: Checkpoint) -> Shipped | None:
 def is_ours(checkpoint: Checkpoint) -> bool:
     """Say whether a folder runs nothing but modeling files that are byte for byte what prunecli writes."""
     expected = shipped(checkpoint)
-    if expected is None:
+    if expected is None or checkpoint.config.get(
+        "base_model_code"
+    ):  # our class would run an encoder's own Python
         return False
     found = {name: checkpoint.path / name for name in expected.files}
     same = all(

@@ -3,8 +3,8 @@
     loss = (1 - w) task + w T^2 KL(teacher || student) + mean over layers of MSE / variance of the teacher's layer
 
 Logits after Hinton et al. 2015 (https://arxiv.org/abs/1503.02531); every layer matched to its own, token by token, as
-in ZipLM (https://arxiv.org/abs/2302.04089): the hidden size never changes, so no layer map is learned. Where layers
-are gone, what a layer reads is matched to what the same layer of the teacher reads.
+in ZipLM (https://arxiv.org/abs/2302.04089), so no layer map is learned. Where layers are gone, what a layer reads is
+matched to what the same layer of the teacher reads; where hidden dimensions are gone, predictions alone are matched.
 
 Shapes: B batch, T tokens, H hidden.
 """

@@ -183,10 +183,11 @@ def prune_to_drop(
         InputError: The first tenth costs more than is allowed.
     """
     metric, allowed = session.task.metrics[0], session.config.max_drop or 0.0
-    pruner, found, missed = Pruner(session), None, 0
+    pruner, found, missed, first = Pruner(session), None, 0, None
     for stop in pruner.descend(method, target, TENTHS, session.progress):
         masked = session.evaluate(session.loaded.model)
         drop = dense[metric] - masked[metric]
+        first = drop if first is None else first
         log.info("%.0f %% kept: %s %.4f, %+.4f", 100 * stop.share, metric, masked[metric], -drop)
         missed = 0 if drop <= allowed else missed + 1
         if missed == 0:
@@ -195,7 +196,7 @@ def prune_to_drop(
             break
     if found is None:
         raise InputError(
-            f"--max-drop {allowed:g}: without a tenth of the encoder's FLOPs {metric} falls by {drop:.4f} already",
+            f"--max-drop {allowed:g}: without a tenth of the encoder's FLOPs {metric} falls by {first:.4f} already",
             "allow more, or train: --target-flops 0.9 --recovery-epochs 1",
         )
     stop, masked, state = found

@@ -117,7 +117,7 @@ def open_session(
         )  # fmt: skip
         _check_new_head(config, task)
     if "hidden" in config.groups:
-        reader_of(loaded.encoder, loaded.encoder.model_type.stem + loaded.head)  # raises where there is none
+        reader_of(loaded.encoder, type(loaded.model).__name__)  # raises where there is none
     if loaded.encoder.sharing:
         log.info(loaded.encoder.sharing)
     tokenizer = load_tokenizer(checkpoint)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from accelerate import PartialState
 from torch import Tensor
 
 from prunecli.errors import InputError
@@ -70,18 +71,31 @@ class Target:
         whole, narrow, budget = self.prices, self.prices.narrow, self.share * self.prices.dense
         assert narrow is not None
         most = least = whole.hidden
-        if whole.fixed > narrow.fixed:  # more cannot be paid for, even without any unit
-            most = math.floor(whole.hidden * (budget - narrow.fixed) / (whole.fixed - narrow.fixed) + 1e-9)
+        bare, barest = self._with_one_unit(whole), self._with_one_unit(narrow)
+        if bare > barest:  # more cannot be paid for, even with a single unit
+            most = math.floor(whole.hidden * (budget - barest) / (bare - barest) + 1e-9)
         if whole.dense > budget:  # with all units, fewer would leave some of it
             least = math.ceil(whole.hidden * (budget - narrow.dense) / (whole.dense - narrow.dense))
         step = self.multiples.get("hidden", 1)
-        wide = min(max(round(expected), least), most, whole.hidden) // step * step
+        wide = min(max(round(expected), least), most, whole.hidden)
+        wide = wide if wide == whole.hidden else wide // step * step
         if wide < 1:
             raise InputError(
                 f"{self.share:.1%} of the dense encoder's {whole.unit} leave no hidden dimension",
                 "keep more of it",
             )
         return wide
+
+    def _with_one_unit(self, prices: Prices) -> float:
+        """Return what is left to pay where all units have gone but the cheapest that may stay alone."""
+        least = {
+            group: min(self.multiples.get(group, 1), table.shape[1] - 1)
+            for group, table in prices.tables.items()
+        }
+        alone = (
+            float((table[:, least[group]] - table[:, 0]).min()) for group, table in prices.tables.items()
+        )
+        return prices.fixed + min(alone, default=0.0)
 
 
 def target_of(session: Session) -> Target | None:
@@ -107,7 +121,8 @@ def measured_share(session: Session, masks: MaskSet) -> float:
 def _milliseconds(session: Session) -> Prices:
     """Return measured times of every width: from the cache, else measured now."""
     session.progress("measuring sublayers", 0, 1)
-    table = table_for(session.checkpoint, _shape(session), session.arguments.device)
+    with PartialState().main_process_first():  # the others read what it measured: masks must be the same
+        table = table_for(session.checkpoint, _shape(session), session.arguments.device)
     return latency_prices(session.loaded.encoder, table)
 
 

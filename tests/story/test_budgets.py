@@ -178,8 +178,8 @@ def test_the_smallest_model_that_holds(tmp_path: Path) -> None:
 
 def test_a_drop_that_nothing_keeps_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Session, "evaluate", lambda self, model: {"accuracy": 1.0 - next(falling)})
-    falling = iter(range(9))
-    with pytest.raises(InputError, match="without a tenth of the encoder's FLOPs accuracy falls by"):
+    falling = iter((0, 1, 3))
+    with pytest.raises(InputError, match=r"without a tenth of the encoder's FLOPs accuracy falls by 1\.0000"):
         prune(tmp_path / "run", max_drop=0.1, method="magnitude", keep_weights=True)
     assert not (tmp_path / "run").exists()
 

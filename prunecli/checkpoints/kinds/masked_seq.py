@@ -21,7 +21,7 @@ from prunecli.checkpoints.kinds.base import (
     width_of,
     without,
 )
-from prunecli.checkpoints.kinds.pruning_encoder import OUTER
+from prunecli.checkpoints.kinds.pruning_encoder import OUTER, labels_of
 from prunecli.checkpoints.new_heads import check_plain, float_type, new_linear, new_norm, with_prefix
 from prunecli.checkpoints.safetensors_file import TensorEntry
 from prunecli.encoders import for_config
@@ -120,10 +120,10 @@ def _make(model: Model, reading: Reading) -> Model:
 
 def _as_asked(model: Model, reading: Reading) -> Model:
     """Return a trained model, with the names of labels that were asked for."""
-    labels = model.config["id2label"]
-    count = reading.num_labels or len(reading.names) or len(labels)
+    labels = labels_of(model.config)
     for key, asked, saved in (
-        ("num-labels", count, len(labels)),
+        ("num-labels", reading.num_labels, len(labels)),
+        ("num-labels", len(reading.names) or None, len(labels)),
         ("task", reading.task, model.config["task"]),
     ):
         if asked not in (None, saved):
