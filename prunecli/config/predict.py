@@ -127,8 +127,11 @@ class PredictConfig(VerbConfig):
             InputError: It names the option and what it needs.
         """
         VerbConfig.__post_init__(self)  # super() does not know the class that slots=True makes
+        self._check_one_input()
         if self.calibrate is not None and self.threshold:
             raise InputError("--calibrate chooses the threshold, and --threshold says it", "leave one out")
+        if self.calibrate is not None and self.resume:
+            raise InputError("--calibrate starts anew, and --resume goes on", "leave --resume out")
         if self.resume and self.out is None:
             raise InputError("--resume goes on with a file, but none is named", "add --out FILE")
         if self.top_sentences is not None and self.top_sentences < self.min_sentences:
@@ -141,3 +144,13 @@ class PredictConfig(VerbConfig):
                 "a TREC run names queries and documents by their ids; their texts stand elsewhere",
                 "give RUN.trec, --topics FILE and --collection FILE together",
             )
+
+    def _check_one_input(self) -> None:
+        inputs = {
+            f"FILE {self.source}": self.source != "-",
+            "--query": self.query is not None,
+            "--calibrate": self.calibrate is not None,
+        }
+        given = [name for name, is_given in inputs.items() if is_given]
+        if len(given) > 1:
+            raise InputError(f"{' and '.join(given)} each name an input", "leave all but one out")

@@ -8,12 +8,14 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from prunecli.checkpoints.atomic import partial_path
 from prunecli.errors import InputError, TargetExistsError
 from prunecli.inference.formats.base import Record
 from prunecli.inference.formats.jsonl import line_of
 from prunecli.inference.formats.parquet import write_parquet
+from prunecli.inference.interrupted_run import asked_path
 
 
 def check_outside(target: Path, checkpoint: Path) -> None:
@@ -43,36 +45,14 @@ def check_file_target(target: Path, overwrite: bool) -> None:
         raise InputError(f"{target.parent} is not a folder", "create it, or name another --out")
 
 
-def check_no_interrupted_run(target: Path) -> None:
-    """Refuse to lose what an interrupted run has done.
-
-    Raises:
-        TargetExistsError: Its file is there.
-    """
-    if partial_path(target).exists():
-        raise TargetExistsError(
-            f"an interrupted run stands at {partial_path(target)}",
-            "add --resume to go on with it, or --overwrite to start anew",
-        )
-
-
-def done_before(target: Path) -> tuple[int, Record]:
-    """Return how many records an interrupted run has written, and the last of them; half a line is cut off."""
-    partial = partial_path(target)
-    if not partial.is_file():
-        return 0, {}
-    count, size, last = 0, 0, b"{}"
-    with partial.open("rb+") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            count, size, last = count + 1, size + len(line), line
-        file.truncate(size)
-    return count, json.loads(last)
-
-
-def written(records: Iterable[Record], target: Path, resume: bool) -> Iterator[Record]:
+def written(records: Iterable[Record], target: Path, asked: dict[str, Any], resume: bool) -> Iterator[Record]:
     """Write records as they pass; the file gets its name when the last one has passed.
+
+    Args:
+        records: What to write.
+        target: The file.
+        asked: Options that decide what comes out; they stand beside it until it is whole.
+        resume: Whether to go on behind what stands there.
 
     Raises:
         InputError: The disk is full or not writable.
@@ -80,6 +60,7 @@ def written(records: Iterable[Record], target: Path, resume: bool) -> Iterator[R
     partial = partial_path(target)
     try:
         with partial.open("ab" if resume else "wb") as file:
+            asked_path(target).write_text(json.dumps(asked), encoding="utf-8")
             for record in records:
                 file.write(line_of(record))
                 yield record
@@ -94,6 +75,8 @@ def written(records: Iterable[Record], target: Path, resume: bool) -> Iterator[R
     finally:
         if partial.is_file() and not partial.stat().st_size:
             partial.unlink()
+        if not partial.exists():
+            asked_path(target).unlink(missing_ok=True)
 
 
 def _publish(partial: Path, target: Path) -> None:

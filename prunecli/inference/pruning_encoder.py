@@ -25,6 +25,7 @@ from prunecli.inference.document_reader import (
 from prunecli.inference.documents import Document, Question
 from prunecli.inference.kinds.base import Outputs, Row
 from prunecli.inference.runnable import find_device, longest_row
+from prunecli.inference.selection import text_of
 from prunecli.inference.sentences import Span
 from prunecli.inference.thresholds import USUAL
 from prunecli.models.loading import load_model, load_tokenizer
@@ -234,9 +235,4 @@ def _chunk(tokens: Sequence[Token], span: Span, token_threshold: float, chunk_th
 
 
 def _kept(text: str, tokens: Sequence[Token], threshold: float) -> str:
-    """Join what is kept; the characters between two tokens, such as white space, go with the first of them."""
-    stops = [token.start for token in tokens[1:]] + [len(text)]
-    pieces = [
-        text[token.start : stop] for token, stop in zip(tokens, stops, strict=True) if token.keep > threshold
-    ]
-    return "".join(pieces).strip()
+    return text_of(text, [token.start for token in tokens], [token.keep > threshold for token in tokens])

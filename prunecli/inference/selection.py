@@ -54,12 +54,8 @@ def selected(sentences: Sequence[Sentence], threshold: float, limits: Limits) ->
     return [number in kept for number in range(len(sentences))]
 
 
-def text_of(text: str, sentences: Sequence[Sentence], kept: Sequence[bool]) -> str:
-    """Join what stays; white space behind a sentence goes with it."""
-    stops = [sentence.start for sentence in sentences[1:]] + [len(text)]
-    parts = [
-        text[sentence.start : stop]
-        for sentence, stop, stays in zip(sentences, stops, kept, strict=True)
-        if stays
-    ]
+def text_of(text: str, starts: Sequence[int], kept: Sequence[bool]) -> str:
+    """Join what stays of the parts that start at some characters; white space behind a part goes with it."""
+    stops = [*starts, len(text)][1:]
+    parts = [text[start:stop] for start, stop, stays in zip(starts, stops, kept, strict=True) if stays]
     return "".join(parts).strip()

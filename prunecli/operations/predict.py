@@ -2,10 +2,9 @@
 
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self
@@ -21,16 +20,17 @@ from prunecli.inference.first_token import read_first_token_only
 from prunecli.inference.formats import read_records
 from prunecli.inference.formats.base import Reading, Record
 from prunecli.inference.formats.trec import read_run
-from prunecli.inference.kinds.base import Setting
-from prunecli.inference.output_file import (
-    check_file_target,
+from prunecli.inference.interrupted_run import (
+    asked_in,
     check_no_interrupted_run,
-    check_outside,
+    check_same_run,
     done_before,
-    written,
+    skip,
 )
+from prunecli.inference.kinds.base import Setting
+from prunecli.inference.output_file import check_file_target, check_outside, written
 from prunecli.inference.runnable import has_table, load_runnable, read_runnable
-from prunecli.inference.stream import ERROR, predictions, renamed
+from prunecli.inference.stream import ERROR, predictions
 from prunecli.inference.text_fields import parse_fields
 from prunecli.models.shipped import encoder_of
 
@@ -54,7 +54,7 @@ class PredictResult:
         out: The file that was written; None where records went to standard output.
         records: Records that came out.
         resumed: Records that an interrupted run had written before.
-        errors: Records with an error instead of a prediction.
+        errors: Records with an error instead of a prediction, those of the interrupted run too.
         records_cut: Records that were longer than the model takes, or than was asked for.
         queries_cut: Queries that left no room for a document.
         tokens: Tokens of texts that went through the model.
@@ -112,17 +112,12 @@ class Predictor:
         checkpoint = read_runnable(find_folder(config.checkpoint))
         self.kind_name, kind = kinds.kind_of(checkpoint, config.kind)
         self.runnable = load_runnable(checkpoint, config)
-        self.notes: Counter[str] = Counter()
         loaded = self.runnable
         if kind.reads_logits_only and isinstance(loaded.model, PreTrainedModel) and has_table(checkpoint):
             read_first_token_only(loaded.model, encoder_of(checkpoint))
-        setting = Setting(
-            checkpoint, loaded.model.config, loaded.tokenizer, loaded.max_length, config, self._note
+        self.kind = kind(
+            Setting(checkpoint, loaded.model.config, loaded.tokenizer, loaded.max_length, config)
         )
-        self.kind = kind(setting)
-
-    def _note(self, what: str) -> None:
-        self.notes[what] += 1
 
     def __call__(self, records: Iterable[Mapping[str, Any]]) -> "Predictions":
         """Predict as records are asked for; memory does not grow with their number.
@@ -152,53 +147,40 @@ class Predictions(Iterator[Record]):
     def __init__(self, predictor: Predictor, readings: Iterable[Reading]) -> None:
         self.predictor, self.config = predictor, predictor.config
         self.seen: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
+        self.kind = type(predictor.kind)(replace(predictor.kind.setting, count=self._note))
         self.resumed = 0
         self.batcher = predictor.batcher()
-        predictor.notes.clear()
         self.started = time.perf_counter()
         self.records = self._records(iter(readings))
 
     def __next__(self) -> Record:
         return next(self.records)
 
+    def _note(self, what: str) -> None:
+        self.notes[what] += 1
+
     def _records(self, readings: Iterator[Reading]) -> Iterator[Record]:
-        config = self.config
+        config, fields = self.config, self.predictor.fields
         if config.out is None:
-            yield from self._found(readings)
+            yield from self._found(readings, fields)
             return
         if config.resume:
-            self.resumed, last = done_before(config.out)
-            self._skip(readings, last)
-        yield from written(self._found(readings), config.out, config.resume)
+            done = done_before(config.out)
+            self.resumed, self.seen["errors"] = done.records, done.errors
+            fields = skip(readings, done, self.kind, fields)
+        found = self._found(readings, fields)
+        yield from written(found, config.out, asked_in(config), config.resume)
 
-    def _found(self, readings: Iterator[Reading]) -> Iterator[Record]:
-        predictor = self.predictor
-        found = predictions(readings, predictor.kind, self.batcher, predictor.fields, self.seen)
+    def _found(self, readings: Iterator[Reading], fields: tuple[str, ...] | None) -> Iterator[Record]:
+        found = predictions(readings, self.kind, self.batcher, fields, self.seen)
         for record in found:
             if self.config.fail_fast and ERROR in record:
                 number = self.resumed + self.seen["records"]
                 raise InputError(f"record {number}: {record[ERROR]}", "mend it, or leave out --fail-fast")
             yield record
-        for what, count in predictor.notes.items():
-            log.warning(TOLD[what], count, self.seen["records"], predictor.runnable.max_length)
-
-    def _skip(self, readings: Iterator[Reading], last: Record) -> None:
-        """Leave out what was done before.
-
-        Raises:
-            InputError: The file was made of another input.
-        """
-        skipped = deque(islice(readings, self.resumed), maxlen=1)
-        taken = (*self.predictor.kind.writes, ERROR)
-        same = self.resumed == 0 or (
-            skipped
-            and (isinstance(skipped[0], InputError) or renamed(skipped[0], taken).items() <= last.items())
-        )
-        if not same:
-            raise InputError(
-                f"record {self.resumed} of the input is not what the interrupted run read",
-                "give the same input, or start anew without --resume",
-            )
+        for what, count in self.notes.items():
+            log.warning(TOLD[what], count, self.seen["records"], self.predictor.runnable.max_length)
 
     def result(self) -> PredictResult:
         """Sum up what was done."""
@@ -211,8 +193,8 @@ class Predictions(Iterator[Record]):
             records=self.seen["records"],
             resumed=self.resumed,
             errors=self.seen["errors"],
-            records_cut=self.predictor.notes["records_cut"],
-            queries_cut=self.predictor.notes["queries_cut"],
+            records_cut=self.notes["records_cut"],
+            queries_cut=self.notes["queries_cut"],
             tokens=tally.real,
             padded_tokens=tally.padded,
             batches=tally.batches,
@@ -243,12 +225,15 @@ def check_out(config: PredictConfig) -> None:
     """Refuse an output file that cannot be used, before any work is done.
 
     Raises:
-        PruneError: It stands already, whole or begun, cannot be written, or would stand in the checkpoint.
+        PruneError: It stands already, whole or begun, cannot be written, would stand in the checkpoint,
+            or an interrupted run had other options.
     """
     if config.out is not None:
         check_outside(config.out, config.checkpoint)
         check_file_target(config.out, config.overwrite)
-        if not (config.resume or config.overwrite):
+        if config.resume:
+            check_same_run(config.out, asked_in(config))
+        elif not config.overwrite:
             check_no_interrupted_run(config.out)
 
 

@@ -54,6 +54,13 @@ def predicted(folder: Path, *records: dict[str, Any], **options: Any) -> list[di
     return list(prunecli.predict(folder, records, device="cpu", **options))
 
 
+@pytest.mark.parametrize("document", ["", " \n"])
+def test_nothing_is_left_of_nothing(document: str, folder: Callable[..., Path]) -> None:
+    (found,) = predicted(folder(), {"query": QUERY, "document": document})
+    assert (found["pruned"], found["sentences"], found["tokens"]) == ("", [], 0)
+    assert prunecli.PruningEncoder.from_pretrained(folder(), device="cpu").prune(QUERY, document) == ""
+
+
 @pytest.mark.parametrize("model_type", ["bert", "roberta", "xlm-roberta", "modernbert"])
 @torch.no_grad()
 def test_spans_are_exact_and_probabilities_are_means_of_tokens(

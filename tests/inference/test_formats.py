@@ -1,8 +1,13 @@
 """Records from files and standard input: formats, and what is said of broken ones."""
 
-import io
+import json
+import math
+import os
 import sys
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet
@@ -10,6 +15,8 @@ import pytest
 
 from prunecli.errors import InputError
 from prunecli.inference.formats import Reading, read_records
+from prunecli.inference.formats.jsonl import line_of
+from prunecli.inference.formats.parquet import write_parquet
 
 
 def read(folder: Path, name: str, content: bytes) -> list[Reading]:
@@ -17,9 +24,15 @@ def read(folder: Path, name: str, content: bytes) -> list[Reading]:
     return list(read_records(str(folder / name)))
 
 
-def piped(monkeypatch: pytest.MonkeyPatch, content: bytes) -> list[Reading]:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-    return list(read_records("-"))
+def piped(path: Path) -> list[Reading]:
+    kept = os.dup(0)
+    try:
+        with path.open("rb") as file:
+            os.dup2(file.fileno(), 0)
+        return list(read_records("-"))
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
 
 
 def test_jsonl_skips_blank_lines_and_keeps_every_field(tmp_path: Path) -> None:
@@ -47,6 +60,32 @@ def test_parquet_has_a_record_a_row(tmp_path: Path) -> None:
         read(tmp_path, "cut.parquet", (tmp_path / "rows.parquet").read_bytes()[:40])
 
 
+def test_parquet_values_that_json_lacks_are_text_or_null(tmp_path: Path) -> None:
+    row = {"at": datetime(2026, 1, 2, 3), "cost": Decimal("1.50"), "raw": b"a\xff", "n": [math.nan, 1.5]}
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "rows.parquet")
+    (found,) = read_records(str(tmp_path / "rows.parquet"))
+    assert isinstance(found, dict) and json.loads(line_of(found)) == {
+        "at": "2026-01-02 03:00:00",
+        "cost": "1.50",
+        "raw": "a\\xff",
+        "n": [None, 1.5],
+    }
+
+
+@pytest.mark.parametrize("value", [math.nan, [-math.inf], datetime(2026, 1, 2), {1, 2}])
+def test_what_json_has_no_word_for_is_named(value: Any) -> None:
+    with pytest.raises(InputError, match="field 'b' cannot be written as JSON"):
+        line_of({"a": "\ud83d", "b": value})
+
+
+@pytest.mark.parametrize("values", [[2**70], ["\ud83d"], [{}], [1, [1]]])
+def test_what_no_column_can_hold_is_kept_as_jsonl(values: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(b"".join(line_of({"a": value}) for value in values))
+    with pytest.raises(InputError, match="could not be written") as caught:
+        write_parquet(tmp_path / "rows.jsonl", tmp_path / "rows.parquet")
+    assert caught.value.fix and "rows.jsonl" in caught.value.fix
+
+
 def test_a_text_file_has_one_record_a_line_even_where_it_looks_like_json(tmp_path: Path) -> None:
     assert read(tmp_path, "rows.txt", b'{"text": 1}\r\n \nb \n') == [{"text": '{"text": 1}'}, {"text": "b "}]
 
@@ -61,10 +100,10 @@ def test_a_text_file_has_one_record_a_line_even_where_it_looks_like_json(tmp_pat
     ],
 )
 def test_standard_input_and_unknown_suffixes_are_told_by_their_first_line(
-    content: bytes, expected: list[Reading], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    content: bytes, expected: list[Reading], tmp_path: Path
 ) -> None:
-    assert piped(monkeypatch, content) == expected
     assert read(tmp_path, "rows.en", content) == expected
+    assert piped(tmp_path / "rows.en") == expected
 
 
 @pytest.mark.parametrize("name", ["empty.jsonl", "empty.csv", "empty.tsv", "empty.txt"])
@@ -89,12 +128,20 @@ def test_a_broken_line_is_an_error_in_its_place(name: str, content: bytes, said:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
-    [(b"text,id,text\n", "column 'text' twice"), (b'text\n"never closed\n', "rows.csv line 2")],
+    ("name", "content", "said"),
+    [
+        ("rows.csv", b"text,id,text\n", "column 'text' twice"),
+        ("rows.csv", b'text\n"never closed\n', "rows.csv line 2"),
+        ("rows.json", b'\n [\n {"text": "a"}\n]\n', "rows.json holds one JSON array"),
+        ("rows.jsonl", b'\xef\xbb\xbf[{"text": "a"}]', "rows.jsonl holds one JSON array"),
+    ],
 )
-def test_a_table_that_cannot_be_read_on_is_refused(content: bytes, said: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=said):
-        read(tmp_path, "rows.csv", content)
+def test_a_file_that_cannot_be_read_on_is_refused(
+    name: str, content: bytes, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        read(tmp_path, name, content)
+    assert caught.value.fix
 
 
 def test_a_missing_file_is_refused_before_anything_is_read(tmp_path: Path) -> None:

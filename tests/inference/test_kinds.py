@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 import prunecli
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.inference.formats.trec import read_run
+from prunecli.inference.kinds.question_answering import QuestionAnswering
 from prunecli.inference.kinds.token_classification import words_in
 from prunecli.inference.windows import Tokens, frames, tokens_of
 from prunecli.models.modeling_masked_seq import MaskedSeqConfig, MaskedSeqModel
@@ -174,8 +175,11 @@ def test_the_best_span_of_all_windows_answers(saved: Saved, model_type: str) -> 
     null = output.start_logits[0, 0].item() + output.end_logits[0, 0].item()
     (v2,) = predicted(folder, {"question": "was it", "context": context}, no_answer=True)
     assert (v2["answer"] == "") == (null > raw)
-    (none,) = predicted(folder, {"question": "was it", "context": ""})
-    assert none["answer"] == ""
+    empty = {"question": "was it", "context": " "}
+    (none,) = predicted(folder, empty)
+    assert [none[name] for name in QuestionAnswering.writes] == ["", None, None, None, None]
+    (scored,) = predicted(folder, empty, no_answer=True)
+    assert (scored["answer"], scored["start"]) == ("", None) and 0 < scored["score"] <= 1
 
 
 @pytest.mark.parametrize("task", ["multiclass", "multilabel"])

@@ -1,5 +1,6 @@
 """`predict` as a whole, in this process: fields, order, the output file, errors half-way."""
 
+import gc
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -100,6 +101,15 @@ def test_texts_that_were_cut_are_said_once(bert: Path, monkeypatch: pytest.Monke
     assert predictions.result().records_cut == 80
 
 
+def test_each_call_of_a_predictor_has_counts_of_its_own(bert: Path) -> None:
+    predictor = prunecli.Predictor(bert, max_length=8, device="cpu")
+    first, second = predictor([{"text": "good " * 30}]), predictor([{"text": "good"}] * 2)
+    for predictions in (first, second):
+        deque(predictions, maxlen=0)
+    results = [predictions.result() for predictions in (first, second)]
+    assert [(result.records, result.records_cut) for result in results] == [(1, 1), (2, 0)]
+
+
 def test_memory_is_bounded_by_two_windows(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One window is in the model, the next one is ready, and one more is in the making."""
     monkeypatch.setattr(stream, "WINDOW_ROWS", stream.CHUNK)
@@ -194,11 +204,45 @@ def test_an_interrupted_run_goes_on(
     assert not partial.exists()
 
 
-def test_another_input_is_not_gone_on_with(bert: Path, rows: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.jsonl"
-    partial_path(out).write_text(json.dumps({"id": 0, "text": "of another file", "label": "x"}) + "\n")
-    with pytest.raises(InputError, match="record 1 of the input is not what the interrupted run read"):
-        list(predict.run(config(bert, rows, out=out, resume=True)))
+def interrupt(records: list[dict[str, Any]], bert: Path, out: Path) -> None:
+    """Leave what a run writes that stops behind all but the last record."""
+    predictions = prunecli.predict(bert, records, device="cpu", out=out)
+    assert len([next(predictions) for _ in records[:-1]]) == len(records) - 1
+    del predictions
+    gc.collect()  # closes the file
+
+
+@pytest.mark.parametrize(
+    ("records", "options", "said"),
+    [
+        ([{"text": "bad"}, {"text": "dull"}], {}, "record 2 of the input is not what the interrupted run"),
+        ([{"text": "good"}], {}, "record 2 of the input is not what the interrupted run read"),
+        ([], {}, "record 2 of the input"),
+        (None, {"max_length": 8}, "was started with max_length None, now it is 8"),
+        (None, {"fields": "text"}, "was started with fields None, now it is 'text'"),
+    ],
+)
+def test_another_run_is_not_gone_on_with(
+    records: Any, options: dict[str, Any], said: str, bert: Path, tmp_path: Path
+) -> None:
+    first = [{"text": "good"}, {"text": "good"}, {"text": "film"}]
+    interrupt(first, bert, tmp_path / "out.jsonl")
+    with pytest.raises(InputError, match=said):
+        more = first if records is None else records
+        list(prunecli.predict(bert, more, device="cpu", out=tmp_path / "out.jsonl", resume=True, **options))
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_what_was_before_the_interruption_counts(bert: Path, tmp_path: Path) -> None:
+    """The first record decides the fields, its errors count, and tuples are lists in JSON."""
+    records = [{"text": "good"}, {"text": 7}, {"text": "bad", "id": (1, 2)}, {"text": "a", "text_pair": "b"}]
+    expected = list(prunecli.predict(bert, records, device="cpu"))[-1]
+    interrupt(records, bert, tmp_path / "out.jsonl")
+    rest = prunecli.predict(bert, records, device="cpu", out=tmp_path / "out.jsonl", resume=True)
+    assert next(rest)["score"] == pytest.approx(expected["score"])
+    assert list(rest) == []
+    assert (rest.result().records, rest.result().resumed, rest.result().errors) == (1, 3, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
 
 
 def test_columns_of_several_kinds_become_parquet(bert: Path, tmp_path: Path) -> None:

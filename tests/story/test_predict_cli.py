@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from prunecli.inference.stream import WINDOW_ROWS
+
 DEMO = Path(str(resources.files("prunecli.demo")))
 ROWS = DEMO / "validation.jsonl"
 
@@ -47,6 +49,17 @@ def test_a_reader_that_has_enough_sees_no_traceback() -> None:
         said = process.stderr.read()
     assert process.returncode == 0
     assert "Traceback" not in said and "BrokenPipe" not in said and "error" not in said
+
+
+def test_an_error_ends_it_while_standard_input_stays_open() -> None:
+    command = [sys.executable, "-m", "prunecli", "predict", str(DEMO / "model"), "--fail-fast"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdin and process.stderr
+        process.stdin.write('{"text": 1}\n' * WINDOW_ROWS)
+        process.stdin.flush()
+        said = process.stderr.read()  # to its end, which comes before standard input's
+        assert process.wait(60) == 2
+    assert "record 1: field 'text' holds int" in said and "Fatal" not in said
 
 
 def test_bad_input_is_one_error_and_one_hint_and_no_file(tmp_path: Path) -> None:

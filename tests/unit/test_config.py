@@ -44,6 +44,21 @@ def test_the_defaults_are_those_of_the_issue() -> None:
     assert (config.num_epochs, config.lr, config.gates_lr, config.log_loss_every) == (5, 5e-5, 0.01, 5)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"source": "rows.jsonl", "query": "a"}, "FILE rows.jsonl and --query each name an input"),
+        ({"source": "rows.jsonl", "calibrate": "gold.jsonl"}, "FILE rows.jsonl and --calibrate each name"),
+        ({"query": "a", "calibrate": "gold.jsonl"}, "--query and --calibrate each name an input"),
+        ({"calibrate": "gold.jsonl", "out": "t.json", "resume": True}, "--calibrate starts anew"),
+    ],
+)
+def test_predict_reads_one_input(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        PredictConfig.of({"checkpoint": "folder", **options})
+    assert caught.value.fix
+
+
 @pytest.mark.parametrize("target", ["target_flops", "target_params"])
 def test_a_target_changes_what_is_usual(target: str) -> None:
     config = train(**{target: 0.3})

@@ -30,9 +30,15 @@ def read_records(source: str) -> Iterator[Reading]:
     if source == STDIN:
         if sys.stdin is None:
             raise InputError("there is no standard input", "name a file")
-        return _told_by_content(sys.stdin.buffer, "standard input")
+        return _from_stdin()
     check_readable(Path(source))
     return _from_file(Path(source))
+
+
+def _from_stdin() -> Iterator[Reading]:
+    # Not sys.stdin: Python closes that at its end, and aborts where a thread still waits in it.
+    with open(0, "rb", closefd=False) as file:
+        yield from _told_by_content(file, "standard input")
 
 
 def _from_file(path: Path) -> Iterator[Reading]:

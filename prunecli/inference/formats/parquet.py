@@ -1,6 +1,7 @@
 """Parquet, read by row groups; written from JSONL in two passes, so that memory stays constant."""
 
 import json
+import math
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -18,16 +19,29 @@ def _read(file: IO[bytes], name: str) -> Iterator[Reading]:
 
     try:
         for batch in pyarrow.parquet.ParquetFile(file).iter_batches(ROWS):
-            yield from batch.to_pylist()
-    except (pyarrow.ArrowInvalid, OSError) as error:
+            yield from map(_plain, batch.to_pylist())
+    except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{name} cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON knows it: times, decimals and bytes as text, what is no finite number as None."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 def write_parquet(lines: Path, target: Path) -> None:
     """Turn JSONL into Parquet: once through the file for the types, once for the rows.
 
     Raises:
-        InputError: A field holds values of kinds that no column can hold together.
+        InputError: A field holds what no column can hold, or values of kinds that none can hold together.
     """
     import pyarrow
     import pyarrow.parquet
@@ -40,7 +54,7 @@ def write_parquet(lines: Path, target: Path) -> None:
         with pyarrow.parquet.ParquetWriter(target, schema) as writer:
             for rows in _batches(lines):
                 writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError) as error:
+    except (pyarrow.ArrowException, OverflowError, UnicodeEncodeError) as error:
         raise InputError(
             f"{target} could not be written: {str(error).splitlines()[0]}",
             f"write JSONL instead: the predictions stand in {lines}",

@@ -79,7 +79,8 @@ class ContextPruning(Kind):
 
     def _result(self, document: Document, reading: Reading, kept: dict[float, list[bool]]) -> Record:
         sentences = reading.sentences
-        texts = {over: text_of(document.text, sentences, stays) for over, stays in kept.items()}
+        starts = [sentence.start for sentence in sentences]
+        texts = {over: text_of(document.text, starts, stays) for over, stays in kept.items()}
         tokens = {
             over: sum(one.tokens for one, is_kept in zip(sentences, stays, strict=True) if is_kept)
             for over, stays in kept.items()

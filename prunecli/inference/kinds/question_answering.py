@@ -5,6 +5,7 @@
     score        probability of its first and its last token, multiplied
     score_raw    sum of their logits
 
+Both scores are null where the text is empty, unless `--no-answer` scores that there is none.
 A long text is read in windows; the best span of all counts. Shape suffixes: T tokens.
 """
 
@@ -85,9 +86,12 @@ class QuestionAnswering(Kind):
         found = [_best(row.aside, output, row.tokens) for row, output in zip(rows, outputs, strict=True)]
         best = max(found, key=lambda candidate: candidate.raw)
         nothing = min(found, key=lambda candidate: candidate.none_raw)
-        if self.setting.options.no_answer and nothing.none_raw > best.raw:
+        empty = best.start == best.stop  # no text, or nothing but white space
+        if self.setting.options.no_answer and (empty or nothing.none_raw > best.raw):
             scores = {"score": nothing.none_score, "score_raw": nothing.none_raw}
             return {"answer": "", "start": None, "end": None, **scores}
+        if empty:
+            return {"answer": "", "start": None, "end": None, "score": None, "score_raw": None}
         answer = given.documents[0].text[best.start : best.stop]
         return {
             "answer": answer, "start": best.start, "end": best.stop, "score": best.score, "score_raw": best.raw,
