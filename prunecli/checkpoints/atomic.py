@@ -28,11 +28,11 @@ def check_target(target: Path, overwrite: bool) -> None:
     if target.name in ("", ".."):
         raise InputError(f"{target} cannot be replaced", "name a folder of its own with --out")
     if target.is_file():
-        raise InputError(f"{target} is a file, not a folder", "name another --out")
+        raise InputError(f"{target} is a file, not a folder", "name another output folder")
     if target.is_dir() and any(target.iterdir()) and not overwrite:
         raise TargetExistsError(
             f"{target} already exists and is not empty",
-            "name another --out, or add --overwrite to replace it",
+            "name another output folder, or add --overwrite to replace it",
         )
 
 
@@ -43,7 +43,7 @@ def check_source(target: Path, source: Path) -> None:
         InputError: The source is the target, or stands inside it.
     """
     if source.resolve().is_relative_to(target.resolve()):
-        raise InputError(f"{target} holds {source}, which it would replace", "name another --out")
+        raise InputError(f"{target} holds {source}, which it would replace", "name another output folder")
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def staged_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
         raise InputError(
             f"{target} could not be written: {error.strerror or error}",
-            "free some space or name another --out; nothing was left behind",
+            "free some space or name another output folder; nothing was left behind",
         ) from error
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -105,7 +105,7 @@ def write_file(target: Path, text: str) -> None:
         partial.replace(target)
     except OSError as error:
         raise InputError(
-            f"{target} could not be written: {error.strerror or error}", "name another --out"
+            f"{target} could not be written: {error.strerror or error}", "name another output folder"
         ) from error
 
 

@@ -7,7 +7,7 @@ folder is loaded with `trust_remote_code=True`, which would let them name any.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from prunecli.checkpoints.strict_json import read_array, read_object, write_json
 from prunecli.errors import InputError
 
 MODULES = "modules.json"
-SETTINGS = ("config_sentence_transformers.json", "sentence_bert_config.json")
+ENCODER_SETTINGS = "sentence_bert_config.json"
+SETTINGS = ("config_sentence_transformers.json", ENCODER_SETTINGS)
 MODULE_CONFIG = "config.json"
 # Modules that are their settings and one safetensors file; others (routers, tokenizers of their own) are not known.
 KNOWN = (
@@ -84,6 +85,34 @@ def read_sentence_files(checkpoint: Checkpoint) -> SentenceFiles:
             else:
                 _check_no_pickle(path / folder)
     return SentenceFiles(settings, weights)
+
+
+def usual_length(checkpoint: Checkpoint) -> int | None:
+    """Return how many tokens sentence-transformers cuts a text to; None where its files do not say it.
+
+    Raises:
+        InputError: They say something else than a number.
+    """
+    if not (checkpoint.path / ENCODER_SETTINGS).is_file():
+        return None
+    length = read_object(inside(checkpoint.path, ENCODER_SETTINGS)).get("max_seq_length")
+    if length is not None and (type(length) is not int or length < 1):
+        raise InputError(
+            f"{checkpoint.path / ENCODER_SETTINGS}: max_seq_length {length!r} is no number of tokens",
+            "write a number, or remove the key",
+        )
+    return length
+
+
+def cross_encoder_settings(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what a CrossEncoder noted in its `config.json`, such as `activation_fn`; None where it is none.
+
+    Before version 4 of sentence-transformers that was a key of its own.
+    """
+    said, before_4 = config.get("sentence_transformers"), config.get("sbert_ce_default_activation_function")
+    if isinstance(said, Mapping):
+        return {"activation_fn": before_4, **said}
+    return None if before_4 is None else {"activation_fn": before_4}
 
 
 def _check_no_pickle(folder: Path) -> None:

@@ -21,7 +21,7 @@ from rich.table import Table
 from prunecli.fields import plain
 
 SCHEMA_VERSION = 1
-SECONDS_BETWEEN = 5.0  # lines of progress, where there is no bar
+SECONDS_BETWEEN = 2.0  # lines of progress, where there is no bar
 NUMERIC = re.compile(r"[-\d.,]*( ?[%s])?")
 
 

@@ -40,7 +40,7 @@ def _calibrate(config: PredictConfig, out: Output) -> ExitCode:
     shares = [f"{100 * value:.1f} %" for value in (result.f2, result.precision, result.recall, result.kept)]
     out.table(["threshold", "F2", "precision", "recall", "kept"], [[f"{result.threshold:.4f}", *shares]])
     out.line(f"{result.sentences:,} sentences of {result.records:,} records, {result.relevant:,} relevant")
-    out.result(result, quiet=f"{result.threshold:g}", verb=config.verb)
+    out.result(result, quiet=repr(result.threshold), verb=config.verb)
     return ExitCode.DONE
 
 

@@ -67,6 +67,8 @@ def question_in(record: Record, fields: tuple[str, ...], presplit: bool) -> Ques
     one = not isinstance(value, list) or (presplit and all(isinstance(part, str) for part in value))
     documents = [_document(part, field) for part in ([value] if one else value)]
     titles = [record.get(TITLE)] if one else record.get(TITLES) or []
+    if not isinstance(titles, list):
+        raise InputError(f"field {TITLES!r} holds no list", "write one title a document")
     for number, title in enumerate(titles[: len(documents)]):
         if title and not documents[number].title:
             documents[number] = replace(documents[number], title=as_text(title, TITLE))

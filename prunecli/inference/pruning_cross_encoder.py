@@ -3,10 +3,10 @@
 The same folder gives the same scores in both: pairs are cut to the same length and the same activation is taken. No
 code of the folder runs, and sentence-transformers is not needed.
 
-Shapes: P pairs, L labels, B batch.
+Shapes: P pairs, L labels.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prunecli.checkpoints.folder import read_checkpoint
+from prunecli.checkpoints.sentence_files import cross_encoder_settings
 from prunecli.checkpoints.source import find_model
 from prunecli.errors import InputError
+from prunecli.inference.batching import Batcher
 from prunecli.inference.runnable import find_device, longest_row
+from prunecli.inference.truncated import rows_of
 from prunecli.models.loading import load_model, load_tokenizer
 from prunecli.models.modeling_pruning_encoder import RERANKING
 
@@ -89,7 +92,7 @@ class PruningCrossEncoder:
 
         Args:
             inputs: Pairs of query and document, or one pair.
-            batch_size: Pairs a batch.
+            batch_size: Pairs of the longest a batch; of shorter ones it takes more, and less where memory runs out.
             show_progress_bar: Taken because CrossEncoder has it; nothing is shown.
             activation_fn: What is put on the logits; that of the object where None.
             apply_softmax: Whether scores of several labels shall sum to 1.
@@ -126,7 +129,7 @@ class PruningCrossEncoder:
             documents: The documents.
             top_k: How many are returned; all where None.
             return_documents: Whether each entry has the `text`.
-            batch_size: Pairs a batch.
+            batch_size: As in `predict`.
             show_progress_bar: As in `predict`.
             activation_fn: As in `predict`.
 
@@ -154,18 +157,24 @@ class PruningCrossEncoder:
         ]
 
     def _logits(self, pairs: Sequence[Pair], batch_size: int) -> Tensor:
-        """Return logits [P, L], on the CPU; pairs of like length share a batch."""
-        lengths = [sum(map(len, pair)) for pair in pairs]
-        order = sorted(range(len(pairs)), key=lambda place: -lengths[place])
-        logits_PL = torch.zeros(len(pairs), self.num_labels)
-        for start in range(0, len(order), batch_size):
-            places = order[start : start + batch_size]
-            columns = ([pairs[place][side] for place in places] for side in (0, 1))
-            batch = self.tokenizer(
-                *columns, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
-            )
-            logits_PL[places] = self.model(**batch.to(self.model.device)).logits.float().cpu()
+        """Return logits [P, L], on the CPU.
+
+        Raises:
+            InputError: A pair does not fit into memory.
+        """
+        rows = rows_of(self.tokenizer, pairs, self.max_length)
+        budget = batch_size * max((row.tokens for row in rows), default=0)
+        found = Batcher(self.model, self.model.device, _logits_of, self.tokenizer, budget).forward(rows)
+        logits_PL = torch.zeros(len(rows), self.num_labels)
+        for number, output in enumerate(found):
+            if output is None:
+                raise InputError("a pair does not fit into memory", "give a lower max_length")
+            logits_PL[number] = output["logits"]
         return logits_PL
+
+
+def _logits_of(found: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {"logits": found["logits"].float()}
 
 
 def _array(scores: Tensor) -> NDArray[Any]:
@@ -177,19 +186,19 @@ def _activation(config: dict[str, Any], labels: int) -> Activation:
     """Return the activation that a checkpoint was saved with; a sigmoid for one label where it says none.
 
     Raises:
-        InputError: It names anything but a module of torch.
+        InputError: It names anything but a module of torch that needs no arguments.
     """
-    said = config.get("sentence_transformers")
-    now = said.get("activation_fn") if isinstance(said, dict) else None
-    name = now or config.get(
-        "sbert_ce_default_activation_function"
-    )  # its name before sentence-transformers 4
+    name = (cross_encoder_settings(config) or {}).get("activation_fn")
     if name is None:
         return nn.Sigmoid() if labels == 1 else nn.Identity()
     cls = getattr(nn, str(name).rpartition(".")[2], None)
-    if not str(name).startswith(ACTIVATIONS) or not (isinstance(cls, type) and issubclass(cls, nn.Module)):
+    is_module = isinstance(cls, type) and issubclass(cls, nn.Module) and str(name).startswith(ACTIVATIONS)
+    try:
+        made: Activation | None = cls() if cls is not None and is_module else None
+    except TypeError:  # a layer with weights, which has to be told how many
+        made = None
+    if made is None:
         raise InputError(
-            f"config.json: activation_fn {name!r} is no module of torch", "say one: activation_fn="
+            f"config.json: activation_fn {name!r} is no activation of torch", "say one: activation_fn="
         )
-    made: Activation = cls()
     return made

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from prunecli.checkpoints.folder import Checkpoint, read_checkpoint, read_config
 from prunecli.checkpoints.run_folder import is_run
+from prunecli.checkpoints.sentence_files import usual_length
 from prunecli.config import PredictConfig
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.inference.onnx_model import OnnxModel, is_graph
@@ -28,14 +29,12 @@ class Runnable:
     """A checkpoint that is ready to run.
 
     Attributes:
-        checkpoint: The folder.
         model: A model in evaluation mode on its device, or a graph.
         device: Where it computes.
         tokenizer: Its tokenizer.
         max_length: Tokens that a row is cut to.
     """
 
-    checkpoint: Checkpoint
     model: PreTrainedModel | OnnxModel
     device: torch.device
     tokenizer: PreTrainedTokenizerBase
@@ -63,10 +62,10 @@ def load_runnable(checkpoint: Checkpoint, options: PredictConfig) -> Runnable:
         model = OnnxModel(checkpoint, load_config(checkpoint))
     else:
         model = load_with_head(checkpoint, _own_head(checkpoint), options.trust_remote_code)
-    length = longest_row(checkpoint, model, tokenizer, options.max_length)
+    length = longest_row(checkpoint, model, tokenizer, options.max_length, usual_length(checkpoint))
     if not is_onnx:
         model.to(target, _dtype(checkpoint, target, options.dtype))
-    return Runnable(checkpoint, model, target, tokenizer, length)
+    return Runnable(model, target, tokenizer, length)
 
 
 def read_runnable(path: Path) -> Checkpoint:
@@ -172,19 +171,27 @@ def _load_remote(checkpoint: Checkpoint, head: str, trusted: bool) -> tuple[PreT
 
 
 def find_device(asked: str) -> torch.device:
-    """Return the device for `auto`, `cpu`, `cuda` or `mps`.
+    """Return the device for `auto`, or one of torch's by its name: `cpu`, `cuda`, `cuda:1`, `mps`.
 
     Raises:
         InputError: torch finds none on this machine.
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    there = {
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+        "cpu": 1,
+    }
     if asked == "auto":
-        return torch.device(next(name for name, found in there.items() if found))
-    if not there[asked]:
+        return torch.device(next(name for name, count in there.items() if count))
+    try:
+        device = torch.device(asked)
+    except RuntimeError:  # no name of a device
+        device = None
+    if device is None or (device.index or 0) >= there.get(device.type, 0):
         raise InputError(
             f"--device {asked}: torch finds none on this machine", "use --device auto or --device cpu"
         )
-    return torch.device(asked)
+    return device
 
 
 def longest_row(

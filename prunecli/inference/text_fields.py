@@ -67,18 +67,22 @@ def with_texts(records: Iterable[Reading], fields: tuple[str, ...] | None) -> It
 
 
 def named_in(record: Mapping[str, Any], known: Iterable[tuple[str, ...]], number: int) -> tuple[str, ...]:
-    """Return the first of some known names that a record has fields of.
+    """Return the first of some known names that a record has fields of; spans that predict wrote are none.
 
     Raises:
         InputError: It has none of them.
     """
     for names in known:
-        if all(name in record for name in names):
+        if all(name in record and not _are_spans(record[name]) for name in names):
             return names
     raise InputError(
         f"record {number} has no field with a known name (it has {names_of(record)})",
         "say which fields hold the input with --fields A or --fields A,B, or name another --kind",
     )
+
+
+def _are_spans(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping) and "start" in value[0]
 
 
 def value_in(record: Mapping[str, Any], field: str) -> Any:

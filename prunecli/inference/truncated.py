@@ -2,25 +2,32 @@
 
 from collections.abc import Sequence
 
+from transformers import PreTrainedTokenizerBase
+
 from prunecli.inference.kinds.base import Row, Setting
 
 
 def truncated_rows(setting: Setting, texts: Sequence[tuple[str, ...]]) -> list[Row]:
-    """Tokenise as training does.
+    """Tokenise as training does, and count what was cut.
 
     Args:
         setting: Tokenizer and length.
         texts: One text or two, the same number for all.
     """
-    if not texts:
-        return []
-    columns = [list(column) for column in zip(*texts, strict=True)]
-    encoded = setting.tokenizer(*columns, truncation=True, max_length=setting.max_length)
-    rows = [Row(dict(zip(encoded, values, strict=True))) for values in zip(*encoded.values(), strict=True)]
+    rows = rows_of(setting.tokenizer, texts, setting.max_length)
     _count_cut(
         setting, [pair for pair, row in zip(texts, rows, strict=True) if row.tokens == setting.max_length]
     )
     return rows
+
+
+def rows_of(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Sequence[str]], max_length: int) -> list[Row]:
+    """Tokenise as training does: texts, or pairs of them, cut to a number of tokens."""
+    if not texts:
+        return []
+    columns = [list(column) for column in zip(*texts, strict=True)]
+    encoded = tokenizer(*columns, truncation=True, max_length=max_length)
+    return [Row(dict(zip(encoded, values, strict=True))) for values in zip(*encoded.values(), strict=True)]
 
 
 def _count_cut(setting: Setting, full: Sequence[tuple[str, ...]]) -> None:

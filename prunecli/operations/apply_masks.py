@@ -21,6 +21,7 @@ from prunecli.checkpoints.folder import (
 from prunecli.checkpoints.run_folder import is_run, model_of, read_record, read_result
 from prunecli.checkpoints.sentence_files import SentenceFiles, read_sentence_files
 from prunecli.checkpoints.shards import file_names, parse_size, write_weights
+from prunecli.checkpoints.source import find_folder
 from prunecli.checkpoints.strict_json import write_json
 from prunecli.checkpoints.tokenizer_files import file_names as tokenizer_names
 from prunecli.checkpoints.tokenizer_files import write_tokenizer, write_with_fewer_tokens
@@ -91,6 +92,7 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
     """
     if config.out is None and not config.dry_run:
         raise InputError("apply-masks needs a folder to write", "add --out DIR, or --dry-run to see the plan")
+    config = replace(config, source=find_folder(config.source))
     if config.out is not None:
         check_target(config.out, config.overwrite)
         check_source(config.out, config.source)

@@ -98,15 +98,23 @@ def _judged(record: Record) -> Iterator[tuple[Record, bool]]:
 def _of_document(document: Record, said: Any) -> Iterator[tuple[Record, bool]]:
     """Read true or false for all, one a sentence, or `[start, end]` characters of what is relevant."""
     sentences = document["sentences"]
-    if isinstance(said, bool | int):
+    if _is_flag(said):
         yield from ((sentence, bool(said)) for sentence in sentences)
-    elif isinstance(said, list) and all(isinstance(entry, list) and len(entry) == 2 for entry in said):
+    elif isinstance(said, list) and all(map(_is_span, said)):
         for sentence in sentences:
             yield sentence, any(start < sentence["end"] and stop > sentence["start"] for start, stop in said)
-    elif isinstance(said, list) and len(said) == len(sentences):
+    elif isinstance(said, list) and len(said) == len(sentences) and all(map(_is_flag, said)):
         yield from ((sentence, bool(entry)) for sentence, entry in zip(sentences, said, strict=True))
     else:
         raise InputError(
             f"field {RELEVANT!r} does not say of each of {len(sentences)} sentences whether it is relevant",
             "write one true or false a sentence (--split presplit keeps yours), or [start, end] characters",
         )
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool | int) and value in (0, 1)
+
+
+def _is_span(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(place) is int for place in value)

@@ -8,8 +8,9 @@ from safetensors.torch import load_file
 
 from prunecli.checkpoints.folder import GRAPH, read_checkpoint
 from prunecli.checkpoints.strict_json import read_object, write_json
+from prunecli.inference.runnable import load_with_head
 from prunecli.models import onnx_graph
-from prunecli.models.loading import load_model
+from prunecli.models.shipped import encoder_of, head_of
 from prunecli.verification import parity
 from prunecli.verification.base import Finding
 from prunecli.verification.onnx_parity import check_graph
@@ -27,17 +28,17 @@ def put_graph(folder: Path, atol: float) -> Finding:
         atol: Largest difference that counts as equal.
 
     Raises:
-        PruneError: torch cannot export the model.
+        PruneError: torch cannot export the model, or its head was never trained, which a graph would not show.
     """
     checkpoint = read_checkpoint(folder)
-    loaded = load_model(checkpoint)
+    model = load_with_head(checkpoint, head_of(checkpoint), trust_remote_code=False)
     with tempfile.TemporaryDirectory(prefix="prunecli-onnx-") as name:
         file = Path(name) / "probes.safetensors"
-        parity.write_probes(checkpoint, loaded.encoder, file)
+        parity.write_probes(checkpoint, encoder_of(checkpoint), file)
         probes = load_file(file)
     log.info("Exporting the graph")
-    outputs = onnx_graph.export(loaded.model, tuple(probes), folder / GRAPH)
-    finding = check_graph(loaded.model, folder / GRAPH, outputs, probes, atol)
+    outputs = onnx_graph.export(model, tuple(probes), folder / GRAPH)
+    finding = check_graph(model, folder / GRAPH, outputs, probes, atol)
     for path in (*checkpoint.weight_files, *folder.glob("*.index.json"), *folder.glob("modeling_*.py")):
         path.unlink()
     config = read_object(folder / "config.json")

@@ -6,7 +6,7 @@ from prunecli.checkpoints.folder import Checkpoint
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.tasks import Task, TaskData
 from prunecli.tasks.kinds.base import with_metrics
-from prunecli.tasks.labels import are_numbers
+from prunecli.tasks.labels import SHOWN, are_numbers
 
 
 def fit_labels(data: TaskData, checkpoint: Checkpoint) -> TaskData:
@@ -72,8 +72,13 @@ def _in_the_heads_words(task: Task, names: list[str]) -> Task:
         labels = tuple(names)
     elif spelled.keys() <= {_plain(name) for name in names} and len(spelled) == len(task.labels):
         labels = tuple(spelled.get(_plain(name), name) for name in names)
+    elif len(task.labels) != len(names) or all(_plain(name).startswith("label") for name in names):
+        return task  # another number of labels, which is said elsewhere; or a head that never learned their names
     else:
-        return task
+        raise InputError(
+            f"labels {', '.join(task.labels[:SHOWN])} are not those of the head: {', '.join(names[:SHOWN])}",
+            "spell them as the head does, or write numbers: 0 is " + names[0],
+        )
     return with_metrics(replace(task, labels=labels))
 
 

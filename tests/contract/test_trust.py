@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from prunecli.checkpoints.folder import read_checkpoint
+from prunecli.models.shipped import is_ours
 from tests import tiny
 
 
@@ -21,6 +23,21 @@ def test_a_foreign_auto_map_runs_nothing(tiny_checkpoint: Callable[..., Path], t
     (cut / "config.json").write_text(json.dumps(config))
     done = subprocess.run(
         [sys.executable, "-m", "prunecli", "verify-automodel", str(cut)],
+        capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and "--trust-remote-code" in done.stderr
+    assert not ran.exists()
+
+
+def test_an_encoders_own_python_inside_our_class_runs_nothing(tmp_path: Path) -> None:
+    folder, ran = tiny.save_tiny(tmp_path / "ms", "bert", head="MaskedSeqModel"), tmp_path / "ran"
+    (folder / "evil.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    config = json.loads((folder / "config.json").read_text())
+    config["base_model_code"] = {"AutoConfig": "evil.Config", "AutoModel": "evil.Model"}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert not is_ours(read_checkpoint(folder))
+    done = subprocess.run(
+        [sys.executable, "-m", "prunecli", "verify-automodel", str(folder)],
         capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False,
     )  # fmt: skip
     assert done.returncode == 2 and "--trust-remote-code" in done.stderr

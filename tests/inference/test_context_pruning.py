@@ -148,13 +148,16 @@ def test_the_best_stay_within_the_limits(threshold: float, limits: Limits, kept:
 
 def test_several_thresholds_and_a_budget_for_all_documents(folder: Callable[..., Path]) -> None:
     record = {"query": QUERY, "documents": [TEXT, {"id": "d", "text": FIRST, "title": "a"}, [FIRST, SECOND]]}
-    (found,) = predicted(folder(), record, threshold=("0", "1"))
+    (found,) = predicted(folder(), record, threshold=("0", "1", "0.30000001", "0.30000002"))
     assert sorted(result["index"] for result in found["results"]) == [0, 1, 2]
     scores = [result["score"] for result in found["results"]]
     assert scores == sorted(scores, reverse=True)
     by_index = {result["index"]: result for result in found["results"]}
-    assert by_index[0]["pruned"] == {"0": TEXT, "1": ""} and by_index[1]["id"] == "d"
+    pruned = by_index[0]["pruned"]
+    assert (pruned["0"], pruned["1"], len(pruned)) == (TEXT, "", 4) and by_index[1]["id"] == "d"
     assert by_index[2]["pruned"]["0"] == f"{FIRST} {SECOND}"
+    broken = [{**record, "titles": titles} for titles in (5, "monday")]
+    assert all("'titles' holds no list" in wrong["error"] for wrong in predicted(folder(), *broken))
     (found,) = predicted(folder(), record, top_sentences=2)
     kept = [one["kept"] for result in found["results"] for one in result["sentences"]]
     assert sum(kept) == 2 and len(kept) == 6
@@ -171,6 +174,8 @@ def test_presplit_and_lines_are_kept_as_they_are(folder: Callable[..., Path]) ->
     text = "good. bad.\n\n  not so\r\nend"
     (found,) = predicted(folder(), {"query": QUERY, "document": text}, split="lines")
     assert texts_of(text, found) == ["good. bad.", "not so", "end"]
+    (again,) = predicted(folder(), found, split="lines")  # what it wrote itself is no input
+    assert again["sentences"] == found["sentences"]
 
 
 @pytest.mark.parametrize(
@@ -246,6 +251,7 @@ def test_calibrate_writes_what_threshold_reads(folder: Callable[..., Path], tmp_
     (same,) = predicted(folder(), record, threshold=(repr(result.threshold),))
     assert found == same and found["sentences"][0]["kept"]
     assert before == sorted(path.stat().st_mtime_ns for path in folder().iterdir())
-    gold.write_text(json.dumps({"query": QUERY, "document": TEXT, "relevant": [1]}) + "\n")
-    with pytest.raises(InputError, match="record 1: field 'relevant' does not say of each of 3 sentences"):
-        calibrate.run(PredictConfig.of({"checkpoint": folder(), "calibrate": gold}))
+    for broken in ([1], 7, [["a", "b"], ["a", "b"]], [[None, 4]], [[0], [0], [0]]):
+        gold.write_text(json.dumps({"query": QUERY, "document": TEXT, "relevant": broken}) + "\n")
+        with pytest.raises(InputError, match="record 1: field 'relevant' does not say of each of 3"):
+            calibrate.run(PredictConfig.of({"checkpoint": folder(), "calibrate": gold, "device": "cpu"}))

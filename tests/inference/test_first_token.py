@@ -35,3 +35,12 @@ def test_pruned_layers_too(empty: bool, tiny_checkpoint: Callable[..., Path], tm
     expected = tiny.outputs(model, inputs)
     assert read_first_token_only(model, tiny.sizes(source))
     torch.testing.assert_close(tiny.outputs(model, inputs), expected, atol=1e-5, rtol=0)
+
+
+def test_half_precision_is_decided_in_float32_and_stays() -> None:
+    model = tiny.tiny_model("bert").bfloat16()
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    assert read_first_token_only(model, tiny.table(model))
+    found = model.state_dict()
+    assert all(found[name].dtype == torch.bfloat16 for name in weights)
+    assert all(torch.equal(found[name], tensor) for name, tensor in weights.items())

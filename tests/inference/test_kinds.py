@@ -1,5 +1,7 @@
 """Every kind but context pruning against the model alone: what is said, where it stands, long texts, bad records."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 import prunecli
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.inference.formats.trec import read_run
 from prunecli.inference.kinds.question_answering import QuestionAnswering
 from prunecli.inference.kinds.token_classification import words_in
-from prunecli.inference.windows import frames, tokens_of
+from prunecli.inference.windows import Tokens, frames, tokens_of
 from prunecli.models.modeling_masked_seq import MaskedSeqConfig, MaskedSeqModel
 from tests import tiny
 
@@ -98,11 +100,13 @@ def test_reranking_scores_lists_best_first(saved: Saved, labels: int) -> None:
 
 def test_a_run_becomes_a_record_a_topic(tmp_path: Path) -> None:
     run, topics, texts = tmp_path / "a.trec", tmp_path / "topics.tsv", tmp_path / "docs.jsonl"
-    run.write_text("q1 Q0 d2 1 9.5 bm25\nq1 Q0 d1 2 9.1 bm25\nq2 Q0 d9 1 3 bm25\nq3 Q0 d1 1 3 bm25\n")
+    run.write_text("q1 Q0 d2 1 9.5 bm25\nq2 Q0 d9 1 3 bm25\nq3 Q0 d1 1 3 bm25\nq1 Q0 d1 2 9.1 bm25\n")
     topics.write_text("id\ttext\nq1\twas it\nq2\tbad\n")
-    texts.write_text('{"id": "d1", "text": "one"}\n{"id": "d2", "text": "two"}\n')
+    with pytest.raises(InputError, match=r"docs\.jsonl does not exist"):
+        read_run(str(run), topics, texts)
+    texts.write_text('{"id": "d1", "text": "one", "title": "first"}\n{"id": "d2", "text": "two"}\n')
     first, second, third = read_run(str(run), topics, texts)
-    documents = [{"id": "d2", "text": "two"}, {"id": "d1", "text": "one"}]
+    documents = [{"id": "d2", "text": "two"}, {"id": "d1", "text": "one", "title": "first"}]
     assert first == {"id": "q1", "query": "was it", "documents": documents}
     assert isinstance(second, InputError) and "'d9'" in second.message
     assert isinstance(third, InputError) and "'q3'" in third.message
@@ -135,8 +139,8 @@ def test_labels_that_are_no_tags_are_said_of_every_word_also_of_long_texts(saved
     (found, empty) = predicted(folder, {"text": LONG}, {"text": ""})
     assert [LONG[word["start"] : word["end"]] for word in found["words"]] == LONG.replace(".", " .").split()
     assert empty["words"] == []
-    (wrong,) = predicted(folder, {"tokens": ["a", " "]})
-    assert "empty word" in wrong["error"]
+    wrong, bare = predicted(folder, {"tokens": ["a", " "]}, {"tokens": ["\u200b"]})
+    assert "empty word" in wrong["error"] and "knows no character" in bare["error"]
 
 
 def test_words_are_parted_at_punctuation_and_between_signs() -> None:
@@ -145,6 +149,8 @@ def test_words_are_parted_at_punctuation_and_between_signs() -> None:
     (tokens,) = tokens_of(tokenizer, [text])
     _, spans = words_in(text, tokens)
     assert [text[slice(*span)] for span in spans] == ["was", "good", ".", "on", "monday"]
+    bytes_of_signs = Tokens([0] * 6, [(0, 1), (0, 1), (1, 2), (1, 2), (3, 4), (3, 5)], [0, 0, 0, 0, 1, 1])
+    assert words_in("日本 ñx", bytes_of_signs) == ([0, 2, 4], [(0, 1), (1, 2), (3, 5)])
 
 
 @pytest.mark.parametrize("model_type", ["bert", "roberta"])
@@ -177,7 +183,9 @@ def test_the_best_span_of_all_windows_answers(saved: Saved, model_type: str) -> 
 
 
 @pytest.mark.parametrize("task", ["multiclass", "multilabel"])
-def test_positions_are_masks_tokens_or_characters(masked: Saved, task: str) -> None:
+def test_positions_are_masks_tokens_or_characters(
+    masked: Saved, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = masked(task)
     text = "[MASK] saw the film on [MASK]"
     records = [
@@ -202,6 +210,9 @@ def test_positions_are_masks_tokens_or_characters(masked: Saved, task: str) -> N
     assert ["99" in errors[0]["error"], "[MASK]" in errors[1]["error"], "400" in errors[2]["error"]] == [
         True
     ] * 3
+    monkeypatch.setattr(PreTrainedTokenizerBase, "mask_token", None, raising=False)
+    asked, none = predicted(folder, records[1], records[0])
+    assert asked["positions"] == second["positions"] and "no mask token" in none["error"]
     (other,) = predicted(folder, {"text": "we saw the film"}, mask_token="film")
     assert (other["positions"][0]["start"], other["positions"][0]["end"]) == (11, 15)
 
@@ -216,6 +227,27 @@ def test_embeddings_are_pooled_as_the_folder_says(saved: Saved) -> None:
     assert cls == pytest.approx(output.last_hidden_state[0, 0].tolist(), abs=1e-5)
 
 
+def test_sentence_transformers_files_say_length_pooling_and_normalisation(
+    saved: Saved, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(saved("bert", "Model"), tmp_path / "copy"))
+    modules = [
+        {"path": path, "type": f"sentence_transformers.models.{name}"}
+        for path, name in (("", "Transformer"), ("own", "Pooling"), ("2_Normalize", "Normalize"))
+    ]
+    (folder / "own").mkdir()
+    (folder / "own" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 8}')
+    (folder / "modules.json").write_text(json.dumps(modules))
+    _, output = alone(folder, LONG, truncation=True, max_length=8)
+    first = torch.nn.functional.normalize(output.last_hidden_state[0, 0], dim=0)
+    assert predicted(folder, {"text": LONG})[0]["embedding"] == pytest.approx(first.tolist(), abs=1e-5)
+    dense = {"path": "3_Dense", "type": "sentence_transformers.models.Dense"}
+    (folder / "modules.json").write_text(json.dumps([*modules, dense]))
+    with pytest.raises(InputError, match=r"models\.Dense' is none that predict can run"):
+        predicted(folder, {"text": LONG})
+
+
 def test_a_kind_is_insisted_on_only_where_there_is_a_head(saved: Saved, bert: Path) -> None:
     with pytest.raises(InputError, match="cannot be used for embeddings"):
         predicted(bert, kind="embeddings")
@@ -225,8 +257,14 @@ def test_a_kind_is_insisted_on_only_where_there_is_a_head(saved: Saved, bert: Pa
         predicted(saved("bert", "ForMultipleChoice"))
 
 
-def test_a_cross_encoder_of_one_label_is_a_reranker(saved: Saved) -> None:
-    said = {"num_labels": 1, "sentence_transformers": {"version": "6.0.0"}}
-    folder = saved("bert", tiny.CLASSIFICATION, **said, problem_type=None)
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"sentence_transformers": {"version": "6.0.0"}},
+        {"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"},
+    ],
+)
+def test_a_cross_encoder_of_one_label_is_a_reranker(said: dict[str, Any], tmp_path: Path) -> None:
+    folder = tiny.save_tiny(tmp_path, "bert", tiny.CLASSIFICATION, num_labels=1, problem_type=None, **said)
     (found,) = predicted(folder, {"query": "was it", "documents": ["good", "bad"]})
     assert len(found["results"]) == 2

@@ -53,6 +53,22 @@ def test_scores_are_sigmoids_in_order_and_of_the_shapes_asked_for(tmp_path: Path
     np.testing.assert_allclose(raw, logits(encoder)[:, 0].numpy(), atol=1e-5)
 
 
+def test_batches_are_halved_where_memory_runs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = PruningCrossEncoder(save(tmp_path), device="cpu")
+    wanted, forward, most = encoder.predict(PAIRS), encoder.model.forward, 2
+
+    def small(**inputs: Any) -> Any:
+        if len(inputs["input_ids"]) > most:
+            raise torch.OutOfMemoryError
+        return forward(**inputs)
+
+    monkeypatch.setattr(encoder.model, "forward", small)
+    np.testing.assert_allclose(encoder.predict(PAIRS), wanted, atol=1e-6)
+    most = 0
+    with pytest.raises(InputError, match="a pair does not fit into memory"):
+        encoder.predict(PAIRS)
+
+
 def test_the_best_documents_come_first(tmp_path: Path) -> None:
     encoder = PruningCrossEncoder(save(tmp_path), device="cpu")
     scores = encoder.predict(PAIRS)
@@ -84,8 +100,9 @@ def test_the_checkpoint_says_the_activation(entries: dict[str, Any], tmp_path: P
 
 
 def test_a_checkpoint_names_no_code_and_has_to_score(tmp_path: Path, bert: Path) -> None:
-    evil = save(tmp_path / "evil", sentence_transformers={"activation_fn": "os.system"})
-    with pytest.raises(InputError, match=r"'os.system' is no module of torch"):
-        PruningCrossEncoder(evil)
+    for name in ("os.system", "torch.nn.modules.linear.Linear"):
+        evil = save(tmp_path / "evil", sentence_transformers={"activation_fn": name})
+        with pytest.raises(InputError, match=f"'{name}' is no activation of torch"):
+            PruningCrossEncoder(evil)
     with pytest.raises(InputError, match="is no PruningEncoder of ours with a score"):
         PruningCrossEncoder(bert)

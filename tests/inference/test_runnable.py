@@ -12,18 +12,21 @@ from safetensors.torch import load_file, save_file
 
 import prunecli
 from prunecli.checkpoints.folder import WEIGHTS, read_checkpoint
+from prunecli.config import PredictConfig
 from prunecli.encoders import for_config
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.inference import runnable
-from prunecli.inference.runnable import Runnable, load_runnable
+from prunecli.inference.runnable import Runnable, find_device, load_runnable, read_runnable
 from prunecli.models import pruned
+from prunecli.operations.onnx_folder import put_graph
 from tests import tiny
 
 RECORDS = [{"text": "the film was not good"}, {"text": "dull plot"}]
 
 
 def prepare(path: Path, **options: Any) -> Runnable:
-    return load_runnable(path, **{"max_length": None, "device": "cpu", "trust_remote_code": False, **options})
+    options = {"checkpoint": path, "device": "cpu", **options}
+    return load_runnable(read_runnable(path), PredictConfig.of(options))
 
 
 def edit(file: Path, **entries: Any) -> None:
@@ -49,17 +52,13 @@ def test_a_run_folder_has_to_be_cut_first(tmp_path: Path) -> None:
     assert f"prunecli apply-masks {tmp_path}" in str(caught.value.fix)
 
 
-@pytest.mark.parametrize("head", ["Model", "ForMaskedLM", tiny.QUESTIONS])
-def test_another_head_is_named(head: str, tiny_checkpoint: Callable[..., Path]) -> None:
-    with pytest.raises(UnsupportedModelError, match=f"holds a Bert{head}, which predict cannot use"):
-        prepare(tiny_checkpoint("bert", head))
-
-
-def test_a_checkpoint_without_its_head_is_refused(copy: Path) -> None:
+def test_a_checkpoint_without_its_head_is_refused_also_as_a_graph(copy: Path) -> None:
     tensors = load_file(copy / WEIGHTS)
     save_file({name: tensor for name, tensor in tensors.items() if "classifier" not in name}, copy / WEIGHTS)
     with pytest.raises(InputError, match=r"tensor classifier\.bias is missing"):
         prepare(copy)
+    with pytest.raises(InputError, match=r"tensor classifier\.bias is missing"):
+        put_graph(copy, atol=1e-5)
 
 
 def test_an_unknown_family_without_code_is_refused(copy: Path) -> None:
@@ -136,8 +135,10 @@ def test_a_length_that_is_too_long_is_reduced_and_said(bert: Path, monkeypatch: 
 def test_a_device_that_is_not_there_is_refused(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(InputError, match="--device cuda"):
-        prepare(bert, device="cuda")
+    for device in ("cuda", "cuda:0", "nowhere"):
+        with pytest.raises(InputError, match=f"--device {device}"):
+            find_device(device)
+    assert find_device("cpu:0") == torch.device("cpu", 0)
     assert prepare(bert, device="auto").model.device.type == "cpu"
 
 

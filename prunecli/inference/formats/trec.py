@@ -1,33 +1,42 @@
-"""TREC run files: `topic Q0 document rank score tag` a line, lines of a topic together.
+"""TREC run files: `topic Q0 document rank score tag` a line.
 
-A run says only ids; the texts come from two files with the fields `id` and `text`, of any format. Each topic becomes a
-record with `id`, `query` and `documents`. Of the collection, only the texts that the run names are held in memory.
+A run says only ids; the texts come from two files with the fields `id` and `text`, of any format, and `title` where
+documents have one. Each topic becomes a record with `id`, `query` and `documents`, wherever its lines stand. Of the
+collection, only the texts that the run names are held in memory.
 """
 
 from collections.abc import Iterator
-from itertools import groupby
-from operator import itemgetter
+from itertools import chain
 from pathlib import Path
 
 from prunecli.errors import InputError
-from prunecli.inference.formats.base import Reading, check_readable, decoded
+from prunecli.inference.formats.base import Reading, Record, check_readable, decoded
 
 COLUMNS = 6
 ID_NAMES, TEXT_NAMES = ("id", "_id", "docid", "qid"), ("text", "query", "contents", "passage")
+TITLE = "title"
 
 
 def read_run(run: str, topics: Path, collection: Path) -> Iterator[Reading]:
     """Return a record a topic, in the order of the run.
 
     Raises:
-        InputError: A file is missing or broken. A text that is missing makes an error of its topic.
+        InputError: A file is missing, which is said at once, or broken. A text that is missing makes an error of its
+            topic.
     """
-    lines = list(_lines(Path(run)))
-    queries = _texts(topics, {topic for topic, _ in lines})
-    documents = _texts(collection, {document for _, document in lines})
-    for topic, group in groupby(lines, key=itemgetter(0)):
-        names = [document for _, document in group]
-        missing = next((name for name in names if name not in documents), None)
+    for path in (Path(run), topics, collection):
+        check_readable(path)
+    return _topics(Path(run), topics, collection)
+
+
+def _topics(run: Path, topics: Path, collection: Path) -> Iterator[Reading]:
+    names: dict[str, list[str]] = {}
+    for topic, name in _lines(run):
+        names.setdefault(topic, []).append(name)
+    queries = _found(topics, set(names))
+    documents = _found(collection, set(chain.from_iterable(names.values())))
+    for topic, ranked in names.items():
+        missing = next((name for name in ranked if name not in documents), None)
         if topic not in queries:
             yield InputError(f"topic {topic!r} is not in {topics}", "add its text")
         elif missing is not None:
@@ -35,12 +44,11 @@ def read_run(run: str, topics: Path, collection: Path) -> Iterator[Reading]:
                 f"document {missing!r} of topic {topic!r} is not in {collection}", "add its text"
             )
         else:
-            found = [{"id": name, "text": documents[name]} for name in names]
-            yield {"id": topic, "query": queries[topic], "documents": found}
+            found = [documents[name] for name in ranked]
+            yield {"id": topic, "query": queries[topic]["text"], "documents": found}
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    check_readable(path)
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             words = decoded(line, number, str(path)).split()
@@ -53,8 +61,8 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
                 yield words[0], words[2]
 
 
-def _texts(path: Path, wanted: set[str]) -> dict[str, str]:
-    """Read the wanted texts of a file by their ids."""
+def _found(path: Path, wanted: set[str]) -> dict[str, Record]:
+    """Read the wanted texts of a file by their ids, as documents with `id`, `text` and perhaps `title`."""
     from prunecli.inference.formats import read_records
 
     found = {}
@@ -68,5 +76,6 @@ def _texts(path: Path, wanted: set[str]) -> dict[str, str]:
                 f"{path} record {number} has no id and text", "give each a field id and a field text"
             )
         if name in wanted:
-            found[name] = text
+            title = {TITLE: record[TITLE]} if record.get(TITLE) else {}
+            found[name] = {"id": name, "text": text, **title}
     return found

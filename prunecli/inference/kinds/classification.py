@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from prunecli.checkpoints.folder import Checkpoint
+from prunecli.checkpoints.sentence_files import cross_encoder_settings
 from prunecli.inference.formats.base import Record
 from prunecli.inference.kinds.base import Kind, Outputs, Row, Setting
 from prunecli.inference.text_fields import known_fields, text_in
@@ -75,7 +76,7 @@ class Classification(Kind):
 def is_cross_encoder(checkpoint: Checkpoint) -> bool:
     """Say whether sentence-transformers saved a classifier as a CrossEncoder of one label, which ranks."""
     labels = checkpoint.config.get("id2label") or {}
-    return "sentence_transformers" in checkpoint.config and len(labels) == 1
+    return cross_encoder_settings(checkpoint.config) is not None and len(labels) == 1
 
 
 KIND = Classification

@@ -110,7 +110,7 @@ def _each(by_threshold: dict[float, Any]) -> Any:
     """Return the value of the only threshold, or the values by threshold."""
     if len(by_threshold) == 1:
         return next(iter(by_threshold.values()))
-    return {f"{over:g}": value for over, value in by_threshold.items()}
+    return {repr(over).removesuffix(".0"): value for over, value in by_threshold.items()}
 
 
 KIND = ContextPruning

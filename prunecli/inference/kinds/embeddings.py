@@ -2,7 +2,8 @@
 
     embedding    list of numbers
 
-Where the folder says how (sentence-transformers' files), that is done, with normalisation where it says so.
+Where the folder says how (sentence-transformers' files), that is done, with normalisation where it says so. A folder
+that does more to a vector is refused, unless --pooling asks for the encoder alone.
 Shape suffixes: R rows, T tokens, H hidden.
 """
 
@@ -13,13 +14,14 @@ from torch.nn.functional import normalize
 
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import Checkpoint, inside
+from prunecli.checkpoints.sentence_files import MODULE_CONFIG, MODULES
 from prunecli.errors import InputError
 from prunecli.inference.formats.base import Record
 from prunecli.inference.kinds.base import Kind, Outputs, Row, Setting
 from prunecli.inference.text_fields import known_single_fields, text_in
 from prunecli.inference.truncated import truncated_rows
 
-POOLING, MODULES = ("1_Pooling", "config.json"), "modules.json"
+DONE_HERE = ("Transformer", "Pooling", "Normalize")
 MODES = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token"}
 
 
@@ -32,8 +34,9 @@ class Embeddings(Kind):
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         asked = setting.options.pooling
-        self.pooling = _pooling(setting.checkpoint) if asked == "auto" else asked
-        self.normalised = asked == "auto" and _normalises(setting.checkpoint)
+        modules = _modules(setting.checkpoint) if asked == "auto" else {}
+        self.pooling = _pooling(setting.checkpoint, modules.get("Pooling")) if asked == "auto" else asked
+        self.normalised = "Normalize" in modules
 
     @classmethod
     def is_meant(cls, checkpoint: Checkpoint) -> bool:
@@ -66,15 +69,37 @@ class Embeddings(Kind):
         return {"embedding": outputs[0]["embedding"].tolist()}
 
 
-def _pooling(checkpoint: Checkpoint) -> str:
-    """Return how sentence-transformers pools; the mean where the folder does not say it.
+def _modules(checkpoint: Checkpoint) -> dict[str, str]:
+    """Return the folder of each of sentence-transformers' modules by its class; nothing where there are none.
+
+    Raises:
+        InputError: One of them is not done here.
+    """
+    file = checkpoint.path / MODULES
+    if not file.is_file():
+        return {}
+    found = {}
+    for module in strict_json.read_array(inside(checkpoint.path, MODULES)):
+        kind, folder = (module.get("type"), module.get("path")) if isinstance(module, dict) else (None, None)
+        name = str(kind).rpartition(".")[2]
+        if name not in DONE_HERE or not isinstance(folder, str):
+            raise InputError(
+                f"{file}: module {kind!r} is none that predict can run (it can: {', '.join(DONE_HERE)})",
+                "load the folder with sentence-transformers, or take the encoder alone with --pooling mean",
+            )
+        found[name] = folder
+    return found
+
+
+def _pooling(checkpoint: Checkpoint, folder: str | None) -> str:
+    """Return how sentence-transformers pools; the mean where no module says it.
 
     Raises:
         InputError: It pools in another way.
     """
-    if not checkpoint.path.joinpath(*POOLING).is_file():
+    if folder is None:
         return "mean"
-    said = strict_json.read_object(inside(checkpoint.path, *POOLING))
+    said = strict_json.read_object(inside(checkpoint.path, folder, MODULE_CONFIG))
     modes = [mode for mode, key in MODES.items() if said.get(key) or said.get("pooling_mode") == mode]
     others = [key for key, value in said.items() if key.startswith("pooling_mode_") and value is True]
     if len(modes) != 1 or not set(others) <= set(MODES.values()):
@@ -83,15 +108,6 @@ def _pooling(checkpoint: Checkpoint) -> str:
             "choose with --pooling mean or --pooling cls",
         )
     return modes[0]
-
-
-def _normalises(checkpoint: Checkpoint) -> bool:
-    if not (checkpoint.path / MODULES).is_file():
-        return False
-    modules = strict_json.read_array(inside(checkpoint.path, MODULES))
-    return any(
-        isinstance(module, dict) and str(module.get("type")).endswith("Normalize") for module in modules
-    )
 
 
 KIND = Embeddings

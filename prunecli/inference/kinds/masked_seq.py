@@ -68,10 +68,11 @@ class MaskedSeq(Kind):
             values = _list(record, CHARACTERS)
             starts = [value[0] if isinstance(value, list) and len(value) == 2 else value for value in values]
             return Asked(text, None, tuple(_number(start, CHARACTERS) for start in starts))
-        found = _occurrences(text, self.mask_token)
+        found = _occurrences(text, self.mask_token) if self.mask_token else ()
         if not found:
+            mark = self.mask_token or "mask token"
             raise InputError(
-                f"the text has no {self.mask_token}, and no field {INDICES!r} or {CHARACTERS!r} says a position",
+                f"the text has no {mark}, and no field {INDICES!r} or {CHARACTERS!r} says a position",
                 "mark positions, or say with --mask-token how they are marked",
             )
         return Asked(text, None, found)

@@ -9,6 +9,7 @@ its first piece. An entity's score is the mean probability of its words' tags. S
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from torch import Tensor
 
@@ -64,8 +65,8 @@ class TokenClassification(Kind):
         words = [as_text(word, fields[0]) for word in value]
         if not all(word.strip() for word in words):
             raise InputError(f"field {fields[0]!r} holds an empty word", "remove it")
-        starts = [sum(map(len, words[:number])) + number for number in range(len(words))]
-        spans = ((start, start + len(word)) for start, word in zip(starts, words, strict=True))
+        starts = accumulate((len(word) + 1 for word in words), initial=0)
+        spans = ((start, start + len(word)) for start, word in zip(starts, words, strict=False))
         return Text(" ".join(words), tuple(spans))
 
     def encode(self, inputs: Sequence[Text]) -> list[list[Row]]:
@@ -102,7 +103,13 @@ def _entry(start: int, stop: int, label: str, score: float) -> Record:
 
 
 def _first_pieces(words: Sequence[Span], tokens: Tokens) -> tuple[list[int], Sequence[Span]]:
-    """Return the first token of each word; one that has none (it is unknown to the tokenizer) gets the next."""
+    """Return the first token of each word; one that has none (it is unknown to the tokenizer) gets the next.
+
+    Raises:
+        InputError: No word has a token.
+    """
+    if words and not tokens.ids:
+        raise InputError("the tokenizer knows no character of the words", "remove the record")
     starts = [stop - 1 for _, stop in tokens.spans]
     firsts, place = [], 0
     for start, _ in words:
@@ -124,11 +131,14 @@ def words_in(text: str, tokens: Tokens) -> tuple[list[int], list[Span]]:
     for number, ((start, stop), word) in enumerate(zip(tokens.spans, tokens.words, strict=True)):
         if stop <= start:
             continue
-        if not spans or word != last or start != spans[-1][1] or _parts(text[start - 1], text[start]):
+        touches = bool(spans) and word == last and start == spans[-1][1]
+        # Of a character that takes several bytes, byte-level vocabularies may have a token a byte.
+        shares = bool(spans) and start < spans[-1][1]
+        if shares or (touches and not _parts(text[start - 1], text[start])):
+            spans[-1] = (spans[-1][0], stop)
+        else:
             firsts.append(number)
             spans.append((start, stop))
-        else:
-            spans[-1] = (spans[-1][0], stop)
         last = word
     return firsts, spans
 
