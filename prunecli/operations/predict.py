@@ -147,8 +147,10 @@ class Predictions(Iterator[Record]):
     def __init__(self, predictor: Predictor, readings: Iterable[Reading]) -> None:
         self.predictor, self.config = predictor, predictor.config
         self.seen: Counter[str] = Counter()
-        self.notes: Counter[str] = Counter()
-        self.kind = type(predictor.kind)(replace(predictor.kind.setting, count=self._note))
+        self.notes = notes = Counter[str]()
+        # The thread that reads holds `count`; were it a method of self, a run that is dropped would never end.
+        setting = replace(predictor.kind.setting, count=lambda what: notes.update((what,)))
+        self.kind = type(predictor.kind)(setting)
         self.resumed = 0
         self.batcher = predictor.batcher()
         self.started = time.perf_counter()
@@ -156,9 +158,6 @@ class Predictions(Iterator[Record]):
 
     def __next__(self) -> Record:
         return next(self.records)
-
-    def _note(self, what: str) -> None:
-        self.notes[what] += 1
 
     def _records(self, readings: Iterator[Reading]) -> Iterator[Record]:
         config, fields = self.config, self.predictor.fields

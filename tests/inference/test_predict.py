@@ -2,6 +2,7 @@
 
 import gc
 import json
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,6 +125,9 @@ def test_memory_is_bounded_by_two_windows(bert: Path, monkeypatch: pytest.Monkey
     for _ in range(5 * stream.CHUNK):
         next(predictions)
     assert len(read) <= 8 * stream.CHUNK
+    del predictions
+    gc.collect()
+    assert "ahead" not in [thread.name for thread in threading.enumerate()]  # it ends with the run
 
 
 def test_a_record_that_cannot_be_used_is_an_error_in_its_place(bert: Path) -> None:
