@@ -37,8 +37,7 @@ def test_methods_without_training_meet_a_budget(method: str, tmp_path: Path) -> 
     assert (run.method, run.steps, run.target.unit) == (method, 0, "flops")
     assert 0.39 < run.target.reached <= 0.4
     assert run.flops[1] / run.flops[0] == pytest.approx(run.target.reached)
-    assert run.refit[1] < run.refit[0]
-    proven(run, tmp_path / "cut")
+    assert run.refit[1] < run.refit[0]  # the cut of such a run is proven in test_compare.py
 
 
 @pytest.mark.parametrize("method", ["one-shot", "hard-concrete"])
