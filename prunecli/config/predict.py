@@ -10,6 +10,7 @@ from prunecli.fields import OUTPUT, Opt, VerbConfig
 
 CONTEXT, OTHER_KINDS = "Context pruning", "Other kinds"
 TREC = (".trec", ".run")
+OVERLAP = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class PredictConfig(VerbConfig):
     ] = None
     overlap: Annotated[
         float, Opt("Share of a window that the next one repeats, for texts that do not fit.", maximum=0.9)
-    ] = 0.25
+    ] = OVERLAP
     batch_tokens: Annotated[
         int | None, Opt("Tokens a batch, with padding. Default: 1024 on a CPU, else 16384.", minimum=1)
     ] = None

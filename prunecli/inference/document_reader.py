@@ -17,27 +17,10 @@ from prunecli.inference.documents import Document, Question
 from prunecli.inference.kinds.base import Outputs, Row, Setting
 from prunecli.inference.selection import Sentence
 from prunecli.inference.sentences import Span, lines_in, sentences_in
-from prunecli.inference.windows import Frame, Piece, Tokens, frames, judged, pieces, shortened, tokens_of
+from prunecli.inference.windows import Frame, Place, Tokens, frames, judged, pieces, shortened, tokens_of
 from prunecli.models.modeling_pruning_encoder import KEEP
 
 SPECIAL = 4  # tokens around a pair, at most
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a row's tokens are a document's.
-
-    Attributes:
-        document: The document's number among those of its record.
-        piece: The window.
-        start: The row's first token of the document.
-        tokens: The whole document in tokens.
-    """
-
-    document: int
-    piece: Piece
-    start: int
-    tokens: Tokens
 
 
 class DocumentEncoder:
@@ -90,7 +73,7 @@ class DocumentEncoder:
         return [
             frame.row(
                 title + text.ids[piece.start : piece.stop],
-                Place(number, piece, around + len(title), text),
+                Place(piece, around + len(title), text, number),
             )
             for piece in pieces(len(text.ids), room, self.overlap)
         ]

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.checkpoints.source import find_model
+from prunecli.config.predict import OVERLAP
 from prunecli.errors import InputError
 from prunecli.inference.batching import Batcher
 from prunecli.inference.document_reader import (
@@ -32,7 +33,6 @@ from prunecli.models.loading import load_model, load_tokenizer
 from prunecli.models.modeling_pruning_encoder import RERANKING
 
 Pair = tuple[str, str]  # query, document
-OVERLAP = 0.25  # share of a window that the next one repeats
 BATCH_TOKENS = 4096
 
 

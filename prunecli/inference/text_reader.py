@@ -4,28 +4,12 @@ Shape suffixes: T tokens of a row, N tokens of the text, L labels.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from prunecli.inference.kinds.base import Outputs, Row, Setting
-from prunecli.inference.windows import Piece, Tokens, frames, judged, pieces, tokens_of
-
-
-@dataclass(frozen=True, slots=True)
-class TextPlace:
-    """Where a row's tokens are the text's.
-
-    Attributes:
-        piece: The window.
-        start: The row's first token of the text.
-        tokens: The whole text in tokens.
-    """
-
-    piece: Piece
-    start: int
-    tokens: Tokens
+from prunecli.inference.windows import Place, Tokens, frames, judged, pieces, tokens_of
 
 
 class TextReader:
@@ -46,7 +30,7 @@ class TextReader:
         overlap = self.setting.options.overlap
         return [
             [
-                self.frame.row(tokens.ids[piece.start : piece.stop], TextPlace(piece, start, tokens))
+                self.frame.row(tokens.ids[piece.start : piece.stop], Place(piece, start, tokens))
                 for piece in pieces(len(tokens.ids), room, overlap)
             ]
             for tokens in tokens_of(self.setting.tokenizer, texts)

@@ -130,6 +130,23 @@ class Tokens:
     words: list[int | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row's tokens are those of a text.
+
+    Attributes:
+        piece: The window.
+        start: The row's first token of the text.
+        tokens: The whole text in tokens.
+        document: The text's number among those of its record.
+    """
+
+    piece: Piece
+    start: int
+    tokens: Tokens
+    document: int = 0
+
+
 def tokens_of(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Tokens]:
     """Tokenise texts for a frame."""
     if not texts:

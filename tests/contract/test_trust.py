@@ -12,6 +12,14 @@ from prunecli.models.shipped import is_ours
 from tests import tiny
 
 
+def is_refused(folder: Path) -> bool:
+    done = subprocess.run(
+        [sys.executable, "-m", "prunecli", "verify-automodel", str(folder)],
+        capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False,
+    )  # fmt: skip
+    return done.returncode == 2 and "--trust-remote-code" in done.stderr
+
+
 def test_a_foreign_auto_map_runs_nothing(tiny_checkpoint: Callable[..., Path], tmp_path: Path) -> None:
     source = tiny_checkpoint("bert")
     cut = tiny.cut(source, tiny.random_masks(tiny.sizes(source), ("head",), seed=0), tmp_path / "cut")
@@ -21,12 +29,7 @@ def test_a_foreign_auto_map_runs_nothing(tiny_checkpoint: Callable[..., Path], t
     auto = "AutoModelForSequenceClassification"
     config["auto_map"][auto] = config["auto_map"][auto].replace("modeling_pruned", "evil")
     (cut / "config.json").write_text(json.dumps(config))
-    done = subprocess.run(
-        [sys.executable, "-m", "prunecli", "verify-automodel", str(cut)],
-        capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2 and "--trust-remote-code" in done.stderr
-    assert not ran.exists()
+    assert is_refused(cut) and not ran.exists()
 
 
 def test_an_encoders_own_python_inside_our_class_runs_nothing(tmp_path: Path) -> None:
@@ -36,9 +39,4 @@ def test_an_encoders_own_python_inside_our_class_runs_nothing(tmp_path: Path) ->
     config["base_model_code"] = {"AutoConfig": "evil.Config", "AutoModel": "evil.Model"}
     (folder / "config.json").write_text(json.dumps(config))
     assert not is_ours(read_checkpoint(folder))
-    done = subprocess.run(
-        [sys.executable, "-m", "prunecli", "verify-automodel", str(folder)],
-        capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2 and "--trust-remote-code" in done.stderr
-    assert not ran.exists()
+    assert is_refused(folder) and not ran.exists()

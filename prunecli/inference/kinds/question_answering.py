@@ -18,10 +18,11 @@ from torch import Tensor
 
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.errors import InputError
-from prunecli.inference.document_reader import DocumentReader, Place
+from prunecli.inference.document_reader import DocumentReader
 from prunecli.inference.documents import SINGLE, Question, question_in
 from prunecli.inference.formats.base import Record
 from prunecli.inference.kinds.base import Kind, Outputs, Row, Setting
+from prunecli.inference.windows import Place
 from prunecli.tasks.squad import MAX_ANSWER_TOKENS
 
 KNOWN = [(query, name) for query in ("question", "query") for name in SINGLE]
