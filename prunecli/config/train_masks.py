@@ -102,14 +102,13 @@ class TrainMasksConfig(VerbConfig):
     ] = "1x128"
     sweep: Annotated[
         str | None,
-        Opt(
-            "Shares of the encoder's FLOPs to keep, as A,B: a run folder for each, from one descent.", BUDGET
-        ),
+        Opt("Shares of the encoder's FLOPs to keep, as A,B: a run folder for each.", BUDGET),
     ] = None
     max_drop: Annotated[
         float | None,
         Opt(
-            "Go down by tenths of the encoder's FLOPs until two in a row cost more than this of the headline metric.",
+            "Keep the smallest model that loses at most this of the headline metric: tenths of the FLOPs go until two "
+            "in a row lose more.",
             BUDGET,
             minimum=0,
             maximum=1,
