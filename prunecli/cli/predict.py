@@ -48,9 +48,11 @@ def _summary(result: Any) -> str:
     where = f" in {result.out}" if result.out else ""
     errors = f", {result.errors:,} with an error" if result.errors else ""
     padding = 100 * (1 - result.tokens / result.padded_tokens) if result.padded_tokens else 0
+    records = f"{result.records:,} record{'' if result.records == 1 else 's'}"
+    batches = f"{result.batches:,} batch{'' if result.batches == 1 else 'es'}"
     return (
-        f"{result.records:,} record{'' if result.records == 1 else 's'}{where}{errors}, "
-        f"{result.records_per_second:,.0f} a second; {result.tokens:,} tokens in {result.batches:,} batches, "
+        f"{records}{where}{errors}, "
+        f"{result.records_per_second:,.0f} a second; {result.tokens:,} tokens in {batches}, "
         f"{padding:.1f} % padding ({result.kind}, {result.dtype} on {result.device})"
     )
 
