@@ -31,6 +31,7 @@ def _run(config: BenchmarkConfig, out: Output) -> ExitCode:
 
 def _show(result: "BenchmarkResult", out: Output) -> None:
     names = [str(size.checkpoint) for size in result.sizes]
+    short = [size.checkpoint.name for size in result.sizes]
     rows = [
         ["parameters", *(f"{size.parameters:,}" for size in result.sizes)],
         ["bytes of weights", *(f"{size.bytes:,}" for size in result.sizes)],
@@ -38,7 +39,8 @@ def _show(result: "BenchmarkResult", out: Output) -> None:
     ]
     out.table(["", *names], rows)
     if len(names) == 2:
-        columns = ["first ms", "second ms", "speed-up", "middle half", "by FLOPs"]
+        each = short if short[0] != short[1] else ["first", "second"]
+        columns = [*(f"{name}, ms" for name in each), "speed-up", "middle half", "by FLOPs"]
     else:
         columns = ["ms", "middle half", "sequences/s"]
     out.table(["batch", "tokens", *columns], [_row(speed) for speed in result.speeds])
