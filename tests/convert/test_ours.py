@@ -106,6 +106,33 @@ def test_a_pruned_folder_comes_out_of_a_pickle(cut: Path, tmp_path: Path, conver
     assert torch.equal(tiny.outputs(tiny.load(out), given), tiny.outputs(model, given))
 
 
+@pytest.mark.parametrize(
+    ("head", "name", "shape", "said"),
+    [
+        (
+            AROUND[0],
+            "pruning_head.classifier.weight",
+            (2, 7),
+            r"has shape \[2, 7\], but the encoder needs \[2, 32\]",
+        ),
+        (AROUND[1], "pruning_head.classifier.bias", None, "is missing"),
+        (AROUND[2], "head.0.weight", (7, 7), r"has shape \[7, 7\], but the encoder needs \[32, 32\]"),
+    ],
+)
+def test_a_head_that_does_not_fit_is_refused(
+    head: str, name: str, shape: tuple[int, ...] | None, said: str, tmp_path: Path
+) -> None:
+    source = tiny.save_tiny(tmp_path / "source", "bert", head)
+    tensors = load_file(source / WEIGHTS)
+    del tensors[name]
+    save_file(
+        tensors | ({} if shape is None else {name: torch.zeros(shape)}), source / WEIGHTS, {"format": "pt"}
+    )
+    with pytest.raises(InputError, match=f"source: tensor {name} {said}"):
+        prunecli.convert(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_folder_is_to_be_cut_first(tmp_path: Path) -> None:
     (tmp_path / "runs" / "model").mkdir(parents=True)
     (tmp_path / "runs" / "run.json").write_text("{}")

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from prunecli.checkpoints.kinds.base import (
+    Json,
     Kind,
     Model,
     NewTensor,
     Reading,
+    Shapes,
     is_around,
     read_around,
     width_of,
@@ -65,6 +67,22 @@ def masked_seq_model(
         "dtype": width_of(entry for entry in tensors.values() if isinstance(entry, TensorEntry)),
     }
     return Model(says, config, tensors, folder, encoder, max_length, notes)
+
+
+def head_shapes(hidden: int, labels: int) -> Shapes:
+    """Return the shapes of the head's tensors: a linear, a layer norm, a linear."""
+    return {
+        "head.0.weight": (hidden, hidden),
+        "head.0.bias": (hidden,),
+        "head.2.weight": (hidden,),
+        "head.2.bias": (hidden,),
+        "head.3.weight": (labels, hidden),
+        "head.3.bias": (labels,),
+    }
+
+
+def _head_shapes(config: Json, hidden: int) -> Shapes:
+    return head_shapes(hidden, len(labels_of(config)))
 
 
 def attribute(name: str) -> str:
@@ -176,7 +194,7 @@ def _with_new_head(model: Model, reading: Reading) -> Model:
 KIND = Kind(
     "a masked-sequence model of prunecli",
     is_around(NAME),
-    read_around("masked-sequence model", "task", TASKS),
+    read_around("masked-sequence model", "task", TASKS, _head_shapes),
     _make,
     becomes="masked-seq",
 )

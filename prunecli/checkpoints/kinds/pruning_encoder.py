@@ -15,6 +15,7 @@ from prunecli.checkpoints.kinds.base import (
     Model,
     NewTensor,
     Reading,
+    Shapes,
     is_around,
     read_around,
     width_of,
@@ -125,6 +126,10 @@ def state_of_hidden_states(base: Mapping[str, Any]) -> tuple[str, tuple[str, ...
     )
 
 
+def _head_shapes(config: Json, hidden: int) -> Shapes:
+    return {HEAD["weight"]: (len(PRUNING_LABELS), hidden), HEAD["bias"]: (len(PRUNING_LABELS),)}
+
+
 def _make(model: Model, reading: Reading) -> Model:
     """Return the model itself, or a plain encoder with a new pruning head."""
     if model.config["model_type"] == NAME:
@@ -145,7 +150,7 @@ def _make(model: Model, reading: Reading) -> Model:
 KIND = Kind(
     "PruningEncoder as prunecli writes it",
     is_around(NAME),
-    read_around("PruningEncoder", "mode", (RERANKING, PRUNING_ONLY)),
+    read_around("PruningEncoder", "mode", (RERANKING, PRUNING_ONLY), _head_shapes),
     _make,
     becomes="pruning-encoder",
 )
