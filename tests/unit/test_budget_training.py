@@ -1,11 +1,15 @@
 """Gates under a budget: what they are expected to cost, what the multipliers do, where gates start."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from prunecli import methods
 from prunecli.masks import prices
+from prunecli.masks.units import mask_shape
 from prunecli.methods.hard_concrete import METHOD as HARD_CONCRETE
 from prunecli.methods.hard_concrete import SHIFT
 from prunecli.training.budget import WARMUP, Lagrangian
@@ -22,11 +26,15 @@ def lagrangian(share: float = 0.5) -> Lagrangian:
     return Lagrangian(PRICES, share)
 
 
+def share_of(masks: Mapping[str, Any]) -> float:
+    widths = {group: [int(row.sum()) for row in mask != 0] for group, mask in masks.items()}
+    return PRICES.of(widths) / PRICES.dense
+
+
 def test_the_expected_price_of_sure_gates_is_their_price() -> None:
     masks = tiny.random_masks(ENCODER, GROUPS, 5, empty=True)
     sure = {group: torch.from_numpy(mask) for group, mask in masks.masks.items()}
-    widths = {group: [int(row.sum()) for row in mask] for group, mask in masks.masks.items()}
-    assert lagrangian().expected(sure).item() == pytest.approx(PRICES.of(widths) / PRICES.dense, rel=1e-5)
+    assert lagrangian().expected(sure).item() == pytest.approx(share_of(masks.masks), rel=1e-5)
     half = {group: torch.full_like(mask, 0.5) for group, mask in sure.items()}
     assert lagrangian().expected(half).item() == pytest.approx(0.5, rel=1e-5)
 
@@ -70,12 +78,18 @@ def test_the_decisions_meet_the_budget_and_keep_the_likely() -> None:
     gates = Gates(HARD_CONCRETE, ENCODER, GROUPS, "randn", 0, lagrangian())
     target = Target(PRICES, 0.5, {})
     masks = target.by_chance(gates.chances())
-    widths = {group: [int(row.sum()) for row in mask] for group, mask in masks.items()}
-    assert 0.45 < PRICES.of(widths) / PRICES.dense <= 0.5
+    assert 0.45 < share_of(masks) <= 0.5
     chances = gates.chances()["ffn_int"].detach()
     for layer, mask in enumerate(masks["ffn_int"]):
         if mask.any() and not mask.all():
             assert chances[layer][mask].min() >= chances[layer][~mask].max()
+
+
+@pytest.mark.parametrize(("slower", "reached"), [(1.1, 0.5 / 1.1), (0.9, 0.5 / 0.9), (1.01, 0.5), (9.0, 0.4)])
+def test_a_timing_corrects_a_budget_of_time(slower: float, reached: float) -> None:
+    scores = {group: torch.rand(mask_shape(ENCODER, group)) for group in GROUPS}
+    target = Target(PRICES, 0.5, {}, lambda masks: slower * share_of(masks.masks))
+    assert reached - 0.05 < share_of(target.masks_in_time(scores, 0.5)) <= reached
 
 
 def test_gates_start_in_the_order_of_worth() -> None:
