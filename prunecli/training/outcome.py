@@ -22,6 +22,7 @@ class TrainMasksPlan:
         kind: How it is trained and scored: classification, token-classification ...
         data: Where its rows come from.
         rows: Training and validation rows.
+        examples: What these become: as many, or more where long texts are read in windows.
         new_head: Whether the checkpoint lacks the task's head.
         units: Units a layer of each group to learn.
         layers: Layers with weights of their own.
@@ -35,6 +36,7 @@ class TrainMasksPlan:
     kind: str
     data: str
     rows: tuple[int, int]
+    examples: tuple[int, int]
     new_head: bool
     units: dict[str, int]
     layers: int
