@@ -8,7 +8,7 @@ from prunecli.masks import MaskSet
 from prunecli.masks.budget import encoder_flops
 from prunecli.training.live_cut import parameters_left
 from prunecli.training.session import Learned, Session
-from prunecli.training.target import Target, measured_share
+from prunecli.training.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Reached:
         unit: What is counted: `flops`, `params` or `ms`.
         asked: The target.
         expected: What the trained gates cost on average before they were decided; None where none were trained.
-        reached: What the kept units cost: never more than was asked.
+        reached: What the kept units cost: never more than was asked, but where a timing corrected the table.
         measured: What the cut model took when it was timed beside the dense one; None for a budget that is counted.
     """
 
@@ -158,5 +158,5 @@ def outcome(
 def _reached(session: Session, target: Target, learned: Learned) -> Reached:
     widths = {group: [int(row.sum()) for row in mask != 0] for group, mask in learned.masks.masks.items()}
     reached = target.prices.of(widths) / target.prices.dense
-    measured = measured_share(session, learned.masks) if target.prices.unit == "ms" else None
+    measured = None if target.timed is None else target.timed(learned.masks)
     return Reached(target.prices.unit, target.share, learned.expected, reached, measured)

@@ -90,7 +90,7 @@ class Pruner:
             started = time.perf_counter()
             if stair < 1:
                 progress(f"down to {stair:.2f}", next(steps), total)
-                self._cut_to(scores, target, stair)
+                self._cut_to(target.masks(scores, stair))
                 state = self.state()
             progress(f"scoring at {stair:.2f}", next(steps), total)
             scores = self._scores(method)
@@ -99,7 +99,7 @@ class Pruner:
                 self.go_to(state)
                 started, share = time.perf_counter(), left.pop(0)
                 progress(f"refitting at {share:.2f}", next(steps), total)
-                refit = self._cut_to(scores, target, share)
+                refit = self._cut_to(target.masks_in_time(scores, share))
                 yield Stop(share, self._mask_set(scores), refit, seconds + time.perf_counter() - started)
 
     def _scores(self, method: ScoreMethod) -> dict[str, Tensor]:
@@ -107,11 +107,8 @@ class Pruner:
         kept = {group: (value != 0).float() for group, value in self.values.items()}
         return method.score(Calibrated(self.model, self.encoder, self.batches, self.labels, kept, self.seed))
 
-    def _cut_to(
-        self, scores: Mapping[str, Tensor], target: Target, share: float
-    ) -> tuple[float, float] | None:
-        """Let the gates stand at the best masks for a share of the dense price, and refit what stays."""
-        kept = target.masks(scores, share)
+    def _cut_to(self, kept: dict[str, Tensor]) -> tuple[float, float] | None:
+        """Let the gates stand at masks, and refit what stays."""
         set_masks(self.values, kept)
         return None if self.reference is None else reconstruct(self.reference, self.model, kept)
 
@@ -223,7 +220,7 @@ def unit_worth(session: Session, target: Target) -> dict[str, Tensor]:
 def calibration_examples(session: Session) -> tuple[list[Batch], list[dict[str, Tensor]]]:
     """Draw training rows without replacement, in batches of like length: model inputs, and their labels apart."""
     rows, device = session.features.train, next(session.loaded.model.parameters()).device
-    wanted = min(session.config.scored_rows, len(rows))
+    wanted = min(session.config.calibration_rows, len(rows))
     drawn = np.random.default_rng(session.config.seed).choice(len(rows), wanted, replace=False)
     lengths = np.asarray(rows["length"])
     order = drawn[np.argsort(lengths[drawn], kind="stable")]

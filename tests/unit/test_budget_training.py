@@ -1,4 +1,7 @@
-"""Gates under a budget: what they are expected to cost, what the multipliers do, where gates start."""
+"""Gates under a budget: what they are expected to cost, what the multiplier does, where gates start."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,6 +9,7 @@ import torch
 
 from prunecli import methods
 from prunecli.masks import prices
+from prunecli.masks.units import mask_shape
 from prunecli.methods.hard_concrete import METHOD as HARD_CONCRETE
 from prunecli.methods.hard_concrete import SHIFT
 from prunecli.training.budget import WARMUP, Lagrangian
@@ -22,11 +26,15 @@ def lagrangian(share: float = 0.5) -> Lagrangian:
     return Lagrangian(PRICES, share)
 
 
+def share_of(masks: Mapping[str, Any]) -> float:
+    widths = {group: [int(row.sum()) for row in mask != 0] for group, mask in masks.items()}
+    return PRICES.of(widths) / PRICES.dense
+
+
 def test_the_expected_price_of_sure_gates_is_their_price() -> None:
     masks = tiny.random_masks(ENCODER, GROUPS, 5, empty=True)
     sure = {group: torch.from_numpy(mask) for group, mask in masks.masks.items()}
-    widths = {group: [int(row.sum()) for row in mask] for group, mask in masks.masks.items()}
-    assert lagrangian().expected(sure).item() == pytest.approx(PRICES.of(widths) / PRICES.dense, rel=1e-5)
+    assert lagrangian().expected(sure).item() == pytest.approx(share_of(masks.masks), rel=1e-5)
     half = {group: torch.full_like(mask, 0.5) for group, mask in sure.items()}
     assert lagrangian().expected(half).item() == pytest.approx(0.5, rel=1e-5)
 
@@ -40,21 +48,33 @@ def test_the_budget_falls_to_the_target_and_stays() -> None:
     assert term.target() == pytest.approx(0.4)
 
 
-def test_multipliers_rise_while_the_budget_is_missed_and_push_gates_shut() -> None:
+def test_the_multiplier_rises_while_the_budget_is_missed_and_pushes_gates_shut() -> None:
     gates = Gates(HARD_CONCRETE, ENCODER, GROUPS, "open", 0, lagrangian(0.3))
     term = gates.lagrangian
     assert term is not None
     term.progress = 1.0
-    ascent = torch.optim.SGD([{"params": term.parameters(), "maximize": True}], lr=1.0)
-    for _ in range(2):
-        ascent.zero_grad()
-        term(gates.chances()).backward()
-        ascent.step()
-    assert (term.multipliers > 0).all()
-    gates.zero_grad()
     term(gates.chances()).backward()
+    assert term.multiplier > 0 and "lagrangian.multiplier" in gates.state_dict()
     assert all((logits.grad > 0).all() for logits in gates.logits.values())
     assert all((logits.grad > 0).all() for logits in gates.coarse.values())
+
+
+def test_gates_follow_the_budget_down_and_stay_there() -> None:
+    gates = Gates(HARD_CONCRETE, ENCODER, GROUPS, "open", 0, lagrangian(0.3))
+    term, steps, misses = gates.lagrangian, 300, []
+    assert term is not None
+    optimizer = torch.optim.AdamW([*gates.logits.parameters(), *gates.coarse.parameters()], 0.05)
+    importance = {group: torch.rand(logits.shape) for group, logits in gates.logits.items()}
+    for step in range(steps):
+        term.progress = step / steps
+        chances = gates.chances()
+        lost = sum(((1 - chance) * importance[group]).mean() for group, chance in chances.items())
+        optimizer.zero_grad()
+        (lost + term(chances)).backward()
+        optimizer.step()
+        misses.append(term.expected(gates.chances()).item() - term.target())
+    assert min(misses) > -0.05  # no swing below
+    assert max(map(abs, misses[-steps // 10 :])) < 0.02
 
 
 def test_a_shut_sublayer_shuts_its_units() -> None:
@@ -70,12 +90,18 @@ def test_the_decisions_meet_the_budget_and_keep_the_likely() -> None:
     gates = Gates(HARD_CONCRETE, ENCODER, GROUPS, "randn", 0, lagrangian())
     target = Target(PRICES, 0.5, {})
     masks = target.by_chance(gates.chances())
-    widths = {group: [int(row.sum()) for row in mask] for group, mask in masks.items()}
-    assert 0.45 < PRICES.of(widths) / PRICES.dense <= 0.5
+    assert 0.45 < share_of(masks) <= 0.5
     chances = gates.chances()["ffn_int"].detach()
     for layer, mask in enumerate(masks["ffn_int"]):
         if mask.any() and not mask.all():
             assert chances[layer][mask].min() >= chances[layer][~mask].max()
+
+
+@pytest.mark.parametrize(("slower", "reached"), [(1.1, 0.5 / 1.1), (0.9, 0.5 / 0.9), (1.01, 0.5), (9.0, 0.4)])
+def test_a_timing_corrects_a_budget_of_time(slower: float, reached: float) -> None:
+    scores = {group: torch.rand(mask_shape(ENCODER, group)) for group in GROUPS}
+    target = Target(PRICES, 0.5, {}, lambda masks: slower * share_of(masks.masks))
+    assert reached - 0.05 < share_of(target.masks_in_time(scores, 0.5)) <= reached
 
 
 def test_gates_start_in_the_order_of_worth() -> None:
