@@ -47,11 +47,16 @@ def test_a_pruned_folder_is_proven_in_another_type_and_shards(cut: Path, tmp_pat
 AROUND = ("PruningEncoderForSequenceClassification", "PruningEncoderForTokenClassification", "MaskedSeqModel")
 
 
-@pytest.mark.parametrize("head", AROUND)
+NARROW = ("head", "ffn_int", "hidden")
+
+
+@pytest.mark.parametrize(("head", "groups"), [*((head, GROUPS) for head in AROUND), (AROUND[0], NARROW)])
 @torch.no_grad()
-def test_a_model_around_a_cut_encoder_keeps_its_cut(head: str, tmp_path: Path, convert: Convert) -> None:
+def test_a_model_around_a_cut_encoder_keeps_its_cut(
+    head: str, groups: tuple[str, ...], tmp_path: Path, convert: Convert
+) -> None:
     source = tiny.save_tiny(tmp_path / "source", "modernbert", head)
-    masks = tiny.random_masks(tiny.sizes(source), GROUPS, seed=0, empty=True)
+    masks = tiny.random_masks(tiny.sizes(source), groups, seed=0, empty=True)
     pruned = tiny.cut(source, masks, tmp_path / "cut")
     model, written = tiny.load(pruned), convert(pruned, max_shard_size="20KB")
     given = tiny.tiny_inputs(model)
@@ -70,18 +75,26 @@ def test_a_model_around_a_cut_encoder_keeps_its_cut(head: str, tmp_path: Path, c
 
 
 @pytest.mark.parametrize(
-    ("model_type", "head", "asked"),
+    ("model_type", "head", "groups", "asked"),
     [
-        ("distilbert", "ForSequenceClassification", {"to": "pruning-encoder"}),
-        ("bert", "Model", {"to": "masked-seq", "num_labels": 2}),
+        ("distilbert", "ForSequenceClassification", GROUPS, {"to": "pruning-encoder"}),
+        ("bert", "Model", GROUPS, {"to": "masked-seq", "num_labels": 2}),
+        ("bert", "ForSequenceClassification", NARROW, {"to": "pruning-encoder"}),
+        ("bert", "ForTokenClassification", NARROW, {"to": "pruning-encoder"}),
+        ("roberta", "ForSequenceClassification", NARROW, {"to": "masked-seq", "num_labels": 2}),
     ],
 )
 @torch.no_grad()
 def test_a_cut_encoder_gets_a_new_head(
-    model_type: str, head: str, asked: dict[str, Any], tmp_path: Path, convert: Convert
+    model_type: str,
+    head: str,
+    groups: tuple[str, ...],
+    asked: dict[str, Any],
+    tmp_path: Path,
+    convert: Convert,
 ) -> None:
     source = tiny.save_tiny(tmp_path / "source", model_type, head)
-    masks = tiny.random_masks(tiny.sizes(source), GROUPS, seed=0, empty=True)
+    masks = tiny.random_masks(tiny.sizes(source), groups, seed=0, empty=True)
     cut = tiny.cut(source, masks, tmp_path / "cut")
     out = convert(cut, **asked)
     before, after = tiny.load(cut), tiny.load(tiny.cut(out, masks, tmp_path / "again"))

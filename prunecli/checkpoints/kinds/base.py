@@ -126,11 +126,22 @@ def read_around(
             )
         if not isinstance(cut, dict | None):
             raise InputError(f"{folder / 'config.json'}: base_model_cut {cut!r} says no cut", "cut it again")
-        shapes = heads(config, for_config(base).hidden)
+        shapes = heads(config, stream_width(base, cut))
         pick(checkpoint.tensors, {name: name for name in shapes}, shapes, folder)
         return Model(f"{title}, {config[key]}", config, checkpoint.tensors, folder, base)
 
     return read
+
+
+def stream_width(base: Mapping[str, Any], cut: Mapping[str, Any] | None) -> int:
+    """Return how many hidden dimensions a head can read.
+
+    Args:
+        base: The stock config of the encoder.
+        cut: What was cut out of it; None where nothing was.
+    """
+    left: int | None = (cut or {}).get("hidden_dimensions")
+    return left or for_config(base).hidden
 
 
 def pick(

@@ -18,6 +18,7 @@ from prunecli.checkpoints.kinds.base import (
     Shapes,
     is_around,
     read_around,
+    stream_width,
     width_of,
     without,
 )
@@ -126,19 +127,19 @@ def state_of_hidden_states(base: Mapping[str, Any]) -> tuple[str, tuple[str, ...
     )
 
 
-def _head_shapes(config: Json, hidden: int) -> Shapes:
-    return {HEAD["weight"]: (len(PRUNING_LABELS), hidden), HEAD["bias"]: (len(PRUNING_LABELS),)}
+def _head_shapes(config: Json, stream: int) -> Shapes:
+    return {HEAD["weight"]: (len(PRUNING_LABELS), stream), HEAD["bias"]: (len(PRUNING_LABELS),)}
 
 
 def _make(model: Model, reading: Reading) -> Model:
     """Return the model itself, or a plain encoder with a new pruning head."""
     if model.config["model_type"] == NAME:
         return model
-    cut = cut_of(model)
     architecture = str((model.config.get("architectures") or [""])[0])
     ranks = architecture.endswith("ForSequenceClassification")
+    cut = cut_of(model, "pruning_head.classifier", stays=ranks)
     tensors = model.tensors if ranks else with_prefix(model.tensors, model.encoder)
-    random, hidden = np.random.default_rng(reading.seed), for_config(model.encoder).hidden
+    random, hidden = np.random.default_rng(reading.seed), stream_width(model.encoder, cut)
     head = new_linear("pruning_head.classifier", len(PRUNING_LABELS), hidden, float_type(tensors), random)
     pruning = {"classifier_dropout": 0.1, "hidden_state": LAST_HIDDEN_STATE}
     return pruning_model(
