@@ -28,7 +28,7 @@ from prunecli.masks.budget import encoder_flops
 from prunecli.masks.units import mask_shape
 from prunecli.methods.base import GateMethod, ScoreMethod
 from prunecli.models.loading import Loaded, load_model
-from prunecli.models.shipped import encoder_of, is_cut
+from prunecli.models.shipped import encoder_of, is_cut, positions_of
 from prunecli.reports import html, run_record
 from prunecli.tasks import TaskData, load_task
 from prunecli.training.arguments import check_options, steps_an_epoch
@@ -38,7 +38,7 @@ from prunecli.training.head import fit_labels, has_head
 from prunecli.training.learning import learn
 from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult, finished, outcome
 from prunecli.training.recovery import recover
-from prunecli.training.resuming import check_run_target, finish, work_folder
+from prunecli.training.resuming import check_run_target, finish, is_finished, work_folder
 from prunecli.training.scoring import prune_by_scores, prune_to_drop
 from prunecli.training.session import Session, open_session
 from prunecli.training.target import target_of
@@ -54,10 +54,10 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
     Raises:
         PruneError: The model, data or output folder cannot be used.
     """
-    check_run_target(config)
     method = methods.get(config.method_name)
     check_options(config, method)
     checkpoint, data = read_inputs(config)
+    check_run_target(config)
     encoder = encoder_of(checkpoint)
     if encoder.sharing:
         log.info(encoder.sharing)
@@ -65,18 +65,22 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
     steps = (
         0 if isinstance(method, ScoreMethod) else min(epoch * config.num_epochs, config.max_steps or math.inf)
     )
+    tokens = min(config.max_length or data.task.kind.usual_length, positions_of(checkpoint))
     return TrainMasksPlan(
         out=config.out_folder,
         model=checkpoint.path,
         task=data.task.name,
         kind=data.task.kind.name,
+        method=config.method_name,
+        target=config.target_option,
         data=data.source,
         rows=(len(data.train), len(data.validation)),
         new_head=not has_head(checkpoint, data.task) or bool(checkpoint.config.get(NEW)),
         units={group: mask_shape(encoder, group)[1] for group in config.groups},
         layers=encoder.layers,
         steps=int(steps) + epoch * config.recovery_epochs,
-        flops=encoder_flops(encoder, MaskSet({}), config.max_length or data.task.kind.usual_length),
+        tokens=tokens,
+        flops=encoder_flops(encoder, MaskSet({}), tokens),
     )
 
 
@@ -90,12 +94,13 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
     Raises:
         PruneError: The model, data or output folder cannot be used; nothing was written.
     """
-    if check_run_target(config):
+    if is_finished(config):
         log.warning("%s is already complete", config.out_folder)
         return finished(config.out_folder)
     method = methods.get(config.method_name)
     check_options(config, method)
     checkpoint, data = read_inputs(config)
+    check_run_target(config)
     set_seed(config.seed)
     session = open_session(config, checkpoint, data, progress)
     loaded, target = session.loaded, target_of(session)

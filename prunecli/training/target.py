@@ -22,7 +22,10 @@ from prunecli.training.session import Session
 
 log = logging.getLogger(__name__)
 
-CLOSE, MOST = 0.02, 1.25  # no timing is better than the first; a factor beyond the second is the machine's load
+CLOSE, MOST = (
+    0.02,
+    1.25,
+)  # no timing is better than the first; a factor beyond the second is the machine's load
 
 
 @dataclass(frozen=True, slots=True)
