@@ -1,11 +1,12 @@
-"""New heads for plain encoders: which tensors of a checkpoint stay, and what the head's start as."""
+"""New heads for encoders, whole or cut: which tensors of a checkpoint stay, and what the head's start as."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from prunecli.checkpoints.kinds.base import Model, NewTensor, width_of
+from prunecli.checkpoints.kinds.base import Json, Model, NewTensor, width_of
+from prunecli.checkpoints.kinds.pruned import CUT_KEYS, PREFIX
 from prunecli.checkpoints.number_types import from_floats
 from prunecli.checkpoints.safetensors_file import Declared, TensorEntry
 from prunecli.encoders import for_config
@@ -17,22 +18,28 @@ TYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16
 Tensors = Mapping[str, TensorEntry | NewTensor]
 
 
-def check_plain(model: Model) -> None:
-    """Make sure that a new head can stand on a model.
+def cut_of(model: Model) -> Json | None:
+    """Return what prunecli cut out of the encoder that a new head stands on; None for a whole one.
 
     Raises:
-        InputError: It has a head of ours already, or is no whole encoder.
+        InputError: The model has a head of ours already, or has lost what the head would stand on.
     """
-    if model.config["model_type"] != model.encoder["model_type"]:
+    cut = {key: model.config[key] for key in CUT_KEYS if key in model.config}
+    if model.config["model_type"] != (PREFIX if cut else "") + model.encoder["model_type"]:
         raise InputError(
-            f"{model.says}, is no plain encoder, and a new head stands on one",
-            "take the encoder by itself; one that is cut gets its head before the cut",
+            f"{model.says}, is no plain encoder, and a new head stands on one", "take the encoder by itself"
         )
     if model.config.get("pruned_heads"):
         raise InputError(
-            f"{model.tokenizer} has lost heads, and a new head stands on a whole encoder",
-            "take the encoder before its heads were removed",
+            f"{model.tokenizer} notes removed heads as transformers 4 did, and a new head cannot stand on that",
+            "convert it once without --to, and then what that writes",
         )
+    if cut.get("hidden_dimensions") is not None:
+        raise InputError(
+            f"{model.says}, has lost hidden dimensions, which a new head would read",
+            "put the head on the whole encoder, and cut that",
+        )
+    return cut or None
 
 
 def with_prefix(tensors: Tensors, base: Mapping[str, Any]) -> dict[str, TensorEntry]:

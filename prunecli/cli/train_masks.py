@@ -38,6 +38,9 @@ def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
 
 def _plan_rows(plan: "TrainMasksPlan") -> list[list[str]]:
     """Return what a run would do, in words."""
+    windows = (
+        "" if plan.examples == plan.rows else f", in {plan.examples[0]:,} and {plan.examples[1]:,} windows"
+    )
     learned = [
         group if group == "layer" else f"{group} (of {units:,})" for group, units in plan.units.items()
     ]
@@ -45,7 +48,7 @@ def _plan_rows(plan: "TrainMasksPlan") -> list[list[str]]:
         ["model", f"{plan.model}, {plan.layers} layers"],
         ["head", "new: trained from scratch" if plan.new_head else "the model's own"],
         ["task", f"{plan.task} ({plan.kind})"],
-        ["data", f"{plan.data}: {plan.rows[0]:,} rows to train, {plan.rows[1]:,} to score"],
+        ["data", f"{plan.data}: {plan.rows[0]:,} rows to train, {plan.rows[1]:,} to score{windows}"],
         ["method", plan.method],
         ["target", plan.target or "none: the method decides how much goes"],
         ["what may go", ", ".join(learned)],

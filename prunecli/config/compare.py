@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from prunecli.config.contradictions import KNOWN_METHODS, check_without_training
 from prunecli.config.shared import (
     BatchSize,
+    CalibrationRows,
     DataDir,
     Device,
     LabelColumn,
@@ -43,9 +44,7 @@ class CompareConfig(VerbConfig):
     seeds: Annotated[
         int, Opt("Draws of calibration rows; results are means over them.", BUDGET, minimum=1)
     ] = 1
-    calibration_rows: Annotated[
-        int | None, Opt("Training rows that units are scored with. Default: 2048.", BUDGET, minimum=8)
-    ] = None
+    calibration_rows: CalibrationRows = 1024
     keep_weights: Annotated[bool, Opt("Do not refit output projections.", BUDGET)] = False
     round_to: Annotated[int, Opt("Keep each layer's width a multiple of N.", BUDGET, minimum=1)] = 1
     batch_size: BatchSize = 32
@@ -84,8 +83,7 @@ class CompareConfig(VerbConfig):
     def training(self) -> TrainMasksConfig:
         """Return the same model, data and budget in the words of train-masks."""
         shared = ("model", "task", "data_dir", "text_columns", "label_column", "task_kind", "max_length")
-        more = ("keep_weights", "round_to", "batch_size", "device")
+        more = ("calibration_rows", "keep_weights", "round_to", "batch_size", "device")
         words = {name: getattr(self, name) for name in (*shared, *more)}
-        rows = self.calibration_rows or 2048
-        asked = {"sweep": self.targets, "calibration_rows": rows, "out": self.out_folder}
+        asked = {"sweep": self.targets, "out": self.out_folder}
         return TrainMasksConfig.of({**words, **asked, "overwrite": self.overwrite})

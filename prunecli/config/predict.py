@@ -101,6 +101,14 @@ class PredictConfig(VerbConfig):
         Literal["open-provence", "provence"] | None,
         Opt("Judge sentences as these packages do, with their mistakes.", CONTEXT),
     ] = None
+    activation: Annotated[
+        Literal["auto", "sigmoid", "softmax", "none"],
+        Opt(
+            "From logits to scores, for classification and reranking. auto: softmax over several labels, sigmoid of "
+            "independent ones and of a reranker's only one.",
+            OTHER_KINDS,
+        ),
+    ] = "auto"
     pooling: Annotated[
         Literal["auto", "mean", "cls"],
         Opt("What makes one embedding of many. auto: what the folder says, else mean.", OTHER_KINDS),

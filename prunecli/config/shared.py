@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from prunecli.errors import InputError
-from prunecli.fields import DANGEROUS, MASKS, OUTPUT, TRAINING, Opt
+from prunecli.fields import BUDGET, DANGEROUS, MASKS, OUTPUT, TRAINING, Opt
 
 TaskName = Annotated[
     str, Opt("A GLUE or SQuAD task, demo, or a data file or folder of your own.", positional=True)
@@ -45,6 +45,7 @@ Base = Annotated[
 ShardSize = Annotated[str, Opt("Largest file of weights, as 5GB; what is over goes on in the next.", OUTPUT)]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Where to compute.", TRAINING)]
 BatchSize = Annotated[int, Opt("Examples a batch.", TRAINING, minimum=1)]
+CalibrationRows = Annotated[int, Opt("Training rows that units are scored with.", BUDGET, minimum=8)]
 Seed = Annotated[int, Opt("Seed of everything random.", TRAINING, minimum=0)]
 
 MaskConvention = Annotated[

@@ -11,6 +11,7 @@ from prunecli.config.shared import (
     GROUPS,
     PRICED_GROUPS,
     BatchSize,
+    CalibrationRows,
     DataDir,
     Device,
     DryRun,
@@ -125,14 +126,7 @@ class TrainMasksConfig(VerbConfig):
     round_to: Annotated[
         int, Opt("Keep each layer's width a multiple of N, or nothing of it.", BUDGET, minimum=1)
     ] = 1
-    calibration_rows: Annotated[
-        int | None,
-        Opt(
-            "Training rows that units are scored with. Default: 512; 2048 for targets up to 0.3 and --max-drop.",
-            BUDGET,
-            minimum=8,
-        ),
-    ] = None
+    calibration_rows: CalibrationRows = 1024
     keep_weights: Annotated[
         bool, Opt("Do not refit output projections after units were chosen by scores.", BUDGET)
     ] = False
@@ -269,13 +263,6 @@ class TrainMasksConfig(VerbConfig):
     def gates_lr(self) -> float:
         """Return the learning rate of the gates, or the usual one."""
         return self.masks_lr if self.masks_lr is not None else 0.05 if self.under_target else 0.01
-
-    @property
-    def scored_rows(self) -> int:
-        """Return how many rows units are scored with: small models need to be fitted with care."""
-        asked = (self.target_flops, self.target_params, self.target_speedup and 1 / self.target_speedup)
-        target = min([1.0, *(share for share in asked if share), *(self.shares if self.sweep else ())])
-        return self.calibration_rows or (2048 if target <= 0.3 or self.max_drop is not None else 512)
 
     @property
     def out_folder(self) -> Path:

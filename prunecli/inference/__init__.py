@@ -7,7 +7,9 @@
     runnable.py      a checkpoint loaded for use: trust, device, number type, length; onnx_model.py, a graph instead
     batching.py      batches of like length within a budget of tokens
     ahead.py         the next window of records is tokenised while the last one is computed
+    activation.py    from logits to scores
     first_token.py   classifiers compute their last layer for the first token only
+    packed_linears.py  linears as oneDNN reads them, for float32 on a CPU
     output_file.py   a file whole or not at all, which an interrupted run can go on with
 
     windows.py           long texts in overlapping windows, in the frame that the tokenizer puts around them

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from prunecli.config import PredictConfig
+from prunecli.inference.activation import activated
 from prunecli.inference.documents import Document, Question
 from prunecli.inference.kinds.base import Outputs, Row, Setting
 from prunecli.inference.selection import Sentence
@@ -101,10 +102,10 @@ def _apart(found: Tokens, title: int) -> tuple[list[int], Tokens]:
     return found.ids[:first], Tokens(found.ids[first:], spans, found.words[first:])
 
 
-def relevance(logits_RL: Tensor) -> dict[str, Tensor]:
-    """Return how relevant a document is, [R]: `score` from 0 to 1, and the logit, of several labels the last one's."""
+def relevance(logits_RL: Tensor, activation: str = "auto") -> dict[str, Tensor]:
+    """Return how relevant a document is, [R]: `score` and the logit, of several labels the last one's."""
     logits_RL = logits_RL.float()
-    scores_RL = logits_RL.sigmoid() if logits_RL.shape[-1] == 1 else logits_RL.softmax(-1)
+    scores_RL = activated(logits_RL, activation, "sigmoid" if logits_RL.shape[-1] == 1 else "softmax")
     return {"score": scores_RL[:, -1], "score_raw": logits_RL[:, -1]}
 
 

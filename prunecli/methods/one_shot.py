@@ -106,6 +106,6 @@ METHOD = ScoreMethod(
     "https://arxiv.org/abs/2312.17244",
     score=score,
     reads="predictions",
-    reach=2 / 3,
+    reach=1 / 2,
     layers=True,
 )

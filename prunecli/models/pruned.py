@@ -10,18 +10,13 @@ from importlib import resources
 from typing import Any
 
 from prunecli.checkpoints.folder import Checkpoint
-from prunecli.checkpoints.kinds.pruned import PREFIX
+from prunecli.checkpoints.kinds.pruned import CUT_KEYS, PREFIX
 from prunecli.checkpoints.kinds.pruned import is_pruned as is_pruned
 from prunecli.encoders import Encoder, for_config
 from prunecli.errors import UnsupportedModelError
 
 MODULE = "modeling_pruned"
 FILE = f"{MODULE}.py"
-# What the shipped config has besides the stock one's keys.
-CUT_KEYS = (
-    "pruned_linears", "gathered_inputs", "scattered_outputs", "module_attributes", "kept_heads", "without_heads",
-    "without_layers", "hidden_dimensions", "narrowed", "narrowed_head",
-)  # fmt: skip
 
 # What a class name ends with -> the auto class that loads it.
 AUTO_CLASSES = {

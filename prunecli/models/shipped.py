@@ -12,6 +12,7 @@ from importlib import resources
 from typing import Any
 
 from prunecli.checkpoints.folder import Checkpoint
+from prunecli.checkpoints.kinds.pruned import CUT_KEYS
 from prunecli.encoders import Encoder, for_config
 from prunecli.errors import InputError
 from prunecli.models import pruned
@@ -118,8 +119,8 @@ def cut_config(
         if native:
             return {**pruned.stock_config(config), **changes}
         return pruned.shipped_config(config, encoder, head_of(checkpoint), changes)
-    cut = {key: value for key, value in changes.items() if key in pruned.CUT_KEYS}
-    stock = {key: value for key, value in changes.items() if key not in pruned.CUT_KEYS}
+    cut = {key: value for key, value in changes.items() if key in CUT_KEYS}
+    stock = {key: value for key, value in changes.items() if key not in CUT_KEYS}
     shown = {key: value for key, value in stock.items() if key in config}
     return {**config, **shown, INSIDE: {**config[INSIDE], **stock}, CUT: None if native else cut}
 

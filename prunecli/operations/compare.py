@@ -142,7 +142,7 @@ def sweep(config: TrainMasksConfig, progress: Progress) -> CompareResult:
                 target_flops=trial.stop.share,
                 out=out,
                 method=config.method_name,
-                calibration_rows=config.scored_rows,
+                calibration_rows=config.calibration_rows,
             )
             alone = replace(session, config=asked)
             found = outcome(alone, learned, replace(target, share=trial.stop.share), dense)
@@ -207,7 +207,7 @@ def _result(session: Session, trials: list[_Trial], dense: dict[str, float], see
         dense=dense[session.task.metrics[0]],
         tokens=tokens,
         flops=encoder_flops(session.loaded.encoder, MaskSet({}), tokens),
-        rows=config.scored_rows,
+        rows=config.calibration_rows,
         seeds=seeds,
         points=[_point(trials, name, share) for name in names for share in config.shares],
         peak_bytes=resident_peak(),

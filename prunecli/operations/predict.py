@@ -31,6 +31,7 @@ from prunecli.inference.interrupted_run import (
 from prunecli.inference.kinds.base import Setting
 from prunecli.inference.one_record import check_one_record, one_record
 from prunecli.inference.output_file import check_file_target, check_outside, written
+from prunecli.inference.packed_linears import pack_linears
 from prunecli.inference.runnable import has_table, load_runnable, read_runnable
 from prunecli.inference.stream import ERROR, predictions
 from prunecli.models.shipped import encoder_of
@@ -116,8 +117,11 @@ class Predictor:
             check_one_record(self.kind_name, kind, tuple(one_record(config.query, config.document)))
         self.runnable = load_runnable(checkpoint, config)
         loaded = self.runnable
-        if kind.reads_logits_only and isinstance(loaded.model, PreTrainedModel) and has_table(checkpoint):
-            read_first_token_only(loaded.model, encoder_of(checkpoint))
+        if isinstance(loaded.model, PreTrainedModel) and has_table(checkpoint):
+            encoder = encoder_of(checkpoint)
+            if kind.reads_logits_only:
+                read_first_token_only(loaded.model, encoder)
+            pack_linears(loaded.model, encoder)
         self.kind = kind(
             Setting(checkpoint, loaded.model.config, loaded.tokenizer, loaded.max_length, config)
         )

@@ -27,7 +27,7 @@ from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.units import mask_shape
 from prunecli.methods.base import GateMethod, ScoreMethod
-from prunecli.models.loading import Loaded, load_model
+from prunecli.models.loading import Loaded, load_model, load_tokenizer
 from prunecli.models.shipped import encoder_of, is_cut, positions_of
 from prunecli.reports import html, run_record
 from prunecli.tasks import TaskData, load_task
@@ -49,7 +49,7 @@ TORCH_TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16,
 
 
 def plan(config: TrainMasksConfig) -> TrainMasksPlan:
-    """Check model, data and target, and say what `run` would do; nothing is loaded or written.
+    """Check model, data and target, and say what `run` would do; no model is loaded, nothing is written.
 
     Raises:
         PruneError: The model, data or output folder cannot be used.
@@ -61,7 +61,8 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
     encoder = encoder_of(checkpoint)
     if encoder.sharing:
         log.info(encoder.sharing)
-    epoch = steps_an_epoch(config, len(data.train))
+    examples = _examples(config, checkpoint, data)
+    epoch = steps_an_epoch(config, examples[0])
     steps = (
         0 if isinstance(method, ScoreMethod) else min(epoch * config.num_epochs, config.max_steps or math.inf)
     )
@@ -75,6 +76,7 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
         target=config.target_option,
         data=data.source,
         rows=(len(data.train), len(data.validation)),
+        examples=examples,
         new_head=not has_head(checkpoint, data.task) or bool(checkpoint.config.get(NEW)),
         units={group: mask_shape(encoder, group)[1] for group in config.groups},
         layers=encoder.layers,
@@ -82,6 +84,19 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
         tokens=tokens,
         flops=encoder_flops(encoder, MaskSet({}), tokens),
     )
+
+
+def _examples(config: TrainMasksConfig, checkpoint: Checkpoint, data: TaskData) -> tuple[int, int]:
+    """Return how many training and validation examples the rows become."""
+    kind = data.task.kind
+    if not kind.windows:
+        return len(data.train), len(data.validation)
+    log.info("Counting windows ...")
+    tokenizer = load_tokenizer(checkpoint)
+    usual = config.max_length or kind.usual_length
+    length = min(usual, positions_of(checkpoint), int(tokenizer.model_max_length))
+    features = kind.features(data, tokenizer, length)
+    return len(features.train), len(features.validation)
 
 
 def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:

@@ -2,7 +2,7 @@
 
 A document is tokenised after its query, in windows that do not overlap, each with the query. Every token of the
 document belongs to one sentence, and is to be kept if that is relevant. A sentence is kept where the mean
-probability of its tokens is over 0.5. A document is relevant if one of its sentences is.
+probability of its tokens is over 0.5. A document is relevant if one of its sentences is, unless the data say it apart.
 """
 
 from bisect import bisect_right
@@ -29,11 +29,29 @@ class Document:
         query: The query.
         sentences: Its sentences, as they follow each other.
         relevant: Whether each of them is.
+        judged: Whether the document is relevant, where the data say so beside their sentences.
+        answers: What answers the query in it, where the data name no other documents that do not.
     """
 
     query: str
     sentences: tuple[str, ...]
     relevant: tuple[bool, ...]
+    judged: bool | None = None
+    answers: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Return its sentences as one text."""
+        return joined(self.sentences)[0]
+
+    @property
+    def is_relevant(self) -> bool:
+        """Say whether the document is relevant."""
+        return any(self.relevant) if self.judged is None else self.judged
+
+    def window_is_relevant(self, labels: Sequence[int]) -> bool:
+        """Say whether a window with these labels is: of a relevant document, all if no sentence says which are."""
+        return self.is_relevant and (1 in labels or not any(self.relevant))
 
 
 def joined(sentences: Sequence[str]) -> tuple[str, list[int]]:
@@ -57,8 +75,7 @@ def windows(tokenizer: Any, documents: Sequence[Document], max_length: int) -> d
 
     Returns:
         Model inputs by name, one entry a window, with `labels` (keep or not, -100 outside the document), `relevance`
-        (whether there is something to keep in the window), `document` (its number) and `sentence` (of each token,
-        -1 outside the document).
+        (of the window), `document` (its number) and `sentence` (of each token, -1 outside the document).
     """
     texts = [joined(document.sentences) for document in documents]
     queries, _ = shortened(tokenizer, [document.query for document in documents], max_length // 2)
@@ -83,7 +100,10 @@ def windows(tokenizer: Any, documents: Sequence[Document], max_length: int) -> d
         [IGNORED if place < 0 else int(documents[number].relevant[place]) for place in row]
         for row, number in zip(places, number_of, strict=True)
     ]
-    relevance = [float(1 in row) for row in labels]
+    relevance = [
+        float(documents[number].window_is_relevant(row))
+        for row, number in zip(labels, number_of, strict=True)
+    ]
     return {**encoded, "labels": labels, "relevance": relevance, "document": number_of, "sentence": places}
 
 
@@ -111,7 +131,7 @@ def score(
     if relevance is not None:
         worth = np.full(len(documents), -np.inf)
         np.maximum.at(worth, np.asarray(windows["document"]), relevance)
-    relevant = np.array([any(document.relevant) for document in documents])
+    relevant = np.array([document.is_relevant for document in documents])
     return {
         "f1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
         "precision": precision,

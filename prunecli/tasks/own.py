@@ -61,7 +61,7 @@ def own_task(name: str, file: str, shapes: Shapes, asked: Asked) -> Task:
     readings = []
     for kind in map(kinds.get, kinds.names()):
         columns, label = _columns(kind, shapes, asked)
-        if label is not None and _fits(kind, [shapes.get(column, "") for column in (*columns, label)]):
+        if label is not None and _fits(kind, {name: shapes.get(name, "") for name in (*columns, label)}):
             readings.append(_task(name, kind, columns, label))
     readings = [task for task in readings if not any(_reads_more(other, task) for other in readings)]
     if len(readings) != 1:
@@ -70,11 +70,10 @@ def own_task(name: str, file: str, shapes: Shapes, asked: Asked) -> Task:
     return readings[0]
 
 
-def _fits(kind: Kind, held: list[str]) -> bool:
-    """Say whether columns and label hold what a kind reads, and no other of so many columns."""
-    *texts, label = held
-    nests = not kind.label_nests or texts[-1].count(LIST) == label.count(LIST)
-    return tuple(texts) in kind.shapes and label in kind.label_shapes and nests
+def _fits(kind: Kind, held: Shapes) -> bool:
+    """Say whether columns, the label's last, hold what a kind reads, and no other of so many columns."""
+    *texts, label = held.values()
+    return tuple(texts) in kind.shapes and label in kind.label_shapes and kind.label_fits(held)
 
 
 def _reads_more(task: Task, other: Task) -> bool:
@@ -129,9 +128,9 @@ def check_columns(task: Task, shapes: Shapes, file: str) -> None:
 
 def _columns(kind: Kind, shapes: Shapes, asked: Asked) -> tuple[tuple[str, ...], str | None]:
     """Return the columns that a kind would read: those asked for, else the first of its usual ones."""
-    usual = [names for names in kind.columns if all(name in shapes for name in names)]
     labels = [name for name in kind.label_columns if name in shapes]
     label = (asked.label or next(iter(labels), kind.label_columns[0])) if kind.label_columns else None
+    usual = [names for names in kind.columns if label not in names and all(name in shapes for name in names)]
     return asked.column_names or next(iter(usual), kind.columns[0]), label
 
 

@@ -1,9 +1,12 @@
-r"""Training gates until they cost what was asked: a Lagrangian with learned multipliers.
+r"""Training gates until they cost what was asked: an augmented Lagrangian.
 
-    loss + l1 (C - t) + l2 (C - t)^2,   l1 and l2 by gradient ascent from zero
+    loss + l (C - t) + r/2 (C - t)^2,   l <- l + a (C - t) after every step, from zero
 
 C is the expected price of the open gates as a share of the dense price; t falls linearly from 1 to the target in the
 first steps (Wang et al. 2020, https://arxiv.org/abs/1910.04732; CoFi, Xia et al. 2022, https://arxiv.org/abs/2204.00408).
+Their two multipliers are learned by the optimizer of the gates, which moves them by about its rate in every step: a few
+hundred steps see one swing far below the target and none back. Here the quadratic term holds the price from the
+first step on, and the multiplier takes over what is left (Hestenes 1969, Powell 1969).
 """
 
 from collections.abc import Mapping
@@ -13,11 +16,13 @@ from torch import Tensor, nn
 
 from prunecli.masks.prices import Prices
 
-WARMUP = 0.2  # share of the steps in which the budget falls from 1 to the target
+WARMUP = 0.3  # share of the steps in which the budget falls from 1 to the target
+STIFFNESS = 100.0  # r: at a miss of one percent the price counts as much as a loss of one
+RATE = 0.2  # a
 
 
 class Lagrangian(nn.Module):
-    """The multipliers, and the term that they add to the loss.
+    """The term that the budget adds to the loss.
 
     Args:
         prices: The price of every width; linear in it.
@@ -26,7 +31,8 @@ class Lagrangian(nn.Module):
 
     def __init__(self, prices: Prices, share: float) -> None:
         super().__init__()
-        self.multipliers = nn.Parameter(torch.zeros(2))
+        self.multiplier: Tensor
+        self.register_buffer("multiplier", torch.zeros(()))
         self.share, self.prices = share, prices
         self.progress = 0.0  # share of the learning steps done; a callback sets it
 
@@ -44,9 +50,10 @@ class Lagrangian(nn.Module):
         return price / self.prices.dense
 
     def forward(self, open_LU: Mapping[str, Tensor]) -> Tensor:
-        """Return the term to add to the loss."""
+        """Return the term to add to the loss of a step; the multiplier moves with it."""
         miss = self.expected(open_LU) - self.target()
-        term: Tensor = self.multipliers[0] * miss + self.multipliers[1] * miss.square()
+        term: Tensor = self.multiplier * miss + STIFFNESS / 2 * miss.square()
+        self.multiplier = self.multiplier + RATE * miss.detach()
         return term
 
 

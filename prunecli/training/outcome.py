@@ -24,6 +24,7 @@ class TrainMasksPlan:
         target: The option that says how much shall stay, as it was given; None without one.
         data: Where its rows come from.
         rows: Training and validation rows.
+        examples: What these become: as many, or more where long texts are read in windows.
         new_head: Whether the checkpoint lacks the task's head.
         units: Units a layer of each group to learn.
         layers: Layers with weights of their own.
@@ -40,6 +41,7 @@ class TrainMasksPlan:
     target: str | None
     data: str
     rows: tuple[int, int]
+    examples: tuple[int, int]
     new_head: bool
     units: dict[str, int]
     layers: int

@@ -220,7 +220,7 @@ def unit_worth(session: Session, target: Target) -> dict[str, Tensor]:
 def calibration_examples(session: Session) -> tuple[list[Batch], list[dict[str, Tensor]]]:
     """Draw training rows without replacement, in batches of like length: model inputs, and their labels apart."""
     rows, device = session.features.train, next(session.loaded.model.parameters()).device
-    wanted = min(session.config.scored_rows, len(rows))
+    wanted = min(session.config.calibration_rows, len(rows))
     drawn = np.random.default_rng(session.config.seed).choice(len(rows), wanted, replace=False)
     lengths = np.asarray(rows["length"])
     order = drawn[np.argsort(lengths[drawn], kind="stable")]

@@ -22,10 +22,8 @@ from prunecli.training.session import Session
 
 log = logging.getLogger(__name__)
 
-CLOSE, MOST = (
-    0.02,
-    1.25,
-)  # no timing is better than the first; a factor beyond the second is the machine's load
+CLOSE = 0.02  # of what was asked: no timing is better
+MOST = 1.25  # a larger correction is not the table's fault but the machine's load
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,9 +112,6 @@ class MaskTrainer(Trainer):
             alone = {"lr": self.masks_lr, "weight_decay": 0.0}
             logits = [*self.gates.logits.parameters(), *self.gates.coarse.parameters()]
             optimizer.add_param_group({"params": logits, **alone})
-            if self.gates.lagrangian is not None:
-                multipliers = list(self.gates.lagrangian.parameters())
-                optimizer.add_param_group({"params": multipliers, "maximize": True, **alone})
         return optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:

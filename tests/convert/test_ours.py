@@ -69,6 +69,32 @@ def test_a_model_around_a_cut_encoder_keeps_its_cut(head: str, tmp_path: Path, c
         assert torch.equal(tiny.load(ranking)(**given).logits, model(**given).logits)
 
 
+@pytest.mark.parametrize(
+    ("model_type", "head", "asked"),
+    [
+        ("distilbert", "ForSequenceClassification", {"to": "pruning-encoder"}),
+        ("bert", "Model", {"to": "masked-seq", "num_labels": 2}),
+    ],
+)
+@torch.no_grad()
+def test_a_cut_encoder_gets_a_new_head(
+    model_type: str, head: str, asked: dict[str, Any], tmp_path: Path, convert: Convert
+) -> None:
+    source = tiny.save_tiny(tmp_path / "source", model_type, head)
+    masks = tiny.random_masks(tiny.sizes(source), GROUPS, seed=0, empty=True)
+    cut = tiny.cut(source, masks, tmp_path / "cut")
+    out = convert(cut, **asked)
+    before, after = tiny.load(cut), tiny.load(tiny.cut(out, masks, tmp_path / "again"))
+    given = tiny.tiny_inputs(before)
+    wanted, found = (model.base_model(**given).last_hidden_state for model in (before, after))
+    assert torch.equal(found, wanted)
+    save_file(given, tmp_path / "probes")
+    assert made_of(read_checkpoint(out), cut) == "pruned"
+    again = source_outputs(read_checkpoint(out), cut, "pruned", Reading(), tmp_path / "probes")
+    read = tiny.outputs(lambda **inputs: again, given)  # type: ignore[arg-type]
+    torch.testing.assert_close(read, tiny.outputs(after, given), atol=1e-5, rtol=0)
+
+
 def test_a_pruned_folder_comes_out_of_a_pickle(cut: Path, tmp_path: Path, convert: Convert) -> None:
     source = Path(shutil.copytree(cut, tmp_path / "source"))
     torch.save(load_file(source / WEIGHTS), source / "pytorch_model.bin")

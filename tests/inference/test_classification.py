@@ -10,6 +10,7 @@ from transformers import BertConfig, PreTrainedConfig
 
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.config import PredictConfig
+from prunecli.inference.document_reader import relevance
 from prunecli.inference.formats import Record
 from prunecli.inference.kinds.base import Setting
 from prunecli.inference.kinds.classification import Classification
@@ -19,17 +20,20 @@ NAMES = {0: "bad", 1: "dull", 2: "good"}
 
 
 def kind(
-    config: PreTrainedConfig, max_length: int = 64, count: Callable[[str], None] = print
+    config: PreTrainedConfig,
+    max_length: int = 64,
+    count: Callable[[str], None] = print,
+    activation: str = "auto",
 ) -> Classification:
     tokenizer = tiny.tiny_tokenizer("bert")
-    options = PredictConfig.of({"checkpoint": "x"})
+    options = PredictConfig.of({"checkpoint": "x", "activation": activation})
     return Classification(
         Setting(Checkpoint(Path("x"), {}, {}), config, tokenizer, max_length, options, count)
     )
 
 
-def decode(logits_RL: list[list[float]], **config: object) -> list[Record]:
-    reads = kind(BertConfig(**config))
+def decode(logits_RL: list[list[float]], activation: str = "auto", **config: object) -> list[Record]:
+    reads = kind(BertConfig(**config), activation=activation)
     return [reads.decode(("",), [], [{"logits": torch.tensor(row)}]) for row in logits_RL]
 
 
@@ -54,6 +58,19 @@ def test_a_regression_has_a_raw_value_and_no_label(problem_type: str | None) -> 
         {"score": 4.5},
         {"score": -0.25},
     ]
+
+
+@pytest.mark.parametrize(
+    ("activation", "score"), [("sigmoid", 0.952574), ("none", 3.0), ("softmax", 0.843795)]
+)
+def test_an_activation_makes_the_score_and_leaves_the_rest(activation: str, score: float) -> None:
+    (found,) = decode([[0.0, 1.0, 3.0]], activation, id2label=NAMES)
+    assert found == {"label": "good", "score": pytest.approx(score), "score_raw": 3.0}
+    (value,) = decode([[3.0]], activation, num_labels=1)
+    assert value["score"] == pytest.approx({"sigmoid": 0.952574, "none": 3.0, "softmax": 1.0}[activation])
+    assert ("score_raw" in value) == (activation != "none")
+    ranked = relevance(torch.tensor([[0.0, 1.0, 3.0]]), activation)
+    assert ranked["score"].item() == pytest.approx(score) and ranked["score_raw"].item() == 3.0
 
 
 def test_several_values_come_by_name() -> None:

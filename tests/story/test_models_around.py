@@ -23,6 +23,8 @@ RANKS, KEEPS, MASKED = (
 )  # fmt: skip
 HEAD = {RANKS: "pruning_head.classifier.bias", MASKED: "head.3.bias"}
 
+FEW: dict[str, Any] = {"batch_size": 8, "device": "cpu", "max_length": 32}
+
 Save = Callable[..., Path]
 
 
@@ -63,9 +65,12 @@ def test_masks_are_learned_cut_and_proven(
     rows = [documents() if kind == "context-pruning" else positions() for _ in range(24)]
     data = tmp_path / "rows.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    more = {"batch_size": 8, "device": "cpu", "max_length": 32, "target_flops": 0.5, **options}
-    run = prunecli.train_masks(source, data, out=tmp_path / "run", **more)
+    run = prunecli.train_masks(source, data, out=tmp_path / "run", target_flops=0.5, **options, **FEW)
     assert run.dense is not None and run.dense.keys() == run.masked.keys()
+    page = prunecli.compare(
+        source, data, out=tmp_path / "page", methods="one-shot,magnitude", targets="0.5", **FEW
+    )
+    assert page.dense == run.dense[page.metric] and len(page.points) == 2
     cut = prunecli.apply_masks(run.out, out=tmp_path / "cut")
     verdict = prunecli.verify_automodel(cut.out, against=run.out)
     assert verdict.passed, [finding for finding in verdict.findings if finding.status == "fail"]
@@ -85,7 +90,9 @@ def test_a_head_that_nobody_trained_is_trained(kind: str, head: str, tmp_path: P
     data = tmp_path / "rows.jsonl"
     rows = [documents() if kind == "context-pruning" else positions() for _ in range(24)]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert prunecli.train_masks(source, data, dry_run=True).new_head
+    planned = prunecli.train_masks(source, data, dry_run=True, max_length=16)
+    assert planned.new_head and planned.rows == (21, 3)
+    assert (planned.examples > planned.rows) == (kind == "context-pruning")
     with pytest.raises(UnsupportedModelError, match="its predictions say nothing"):
         prunecli.train_masks(source, data, out=tmp_path / "run", target_flops=0.5, method="one-shot")
     run = prunecli.train_masks(
@@ -151,9 +158,13 @@ def test_words_go_from_the_encoder_inside(tiny_checkpoint: Save, tmp_path: Path)
     torch.testing.assert_close(found, whole(ids[rows], attention_mask=mask).logits)
 
 
-@pytest.mark.parametrize("to", ["pruning-encoder", "ranking-model"])
-def test_a_cut_model_is_converted_as_it_is(to: str, tiny_checkpoint: Save, tmp_path: Path) -> None:
-    source = tiny_checkpoint("modernbert", RANKS)
+@pytest.mark.parametrize(
+    ("head", "to"), [("ForSequenceClassification", "pruning-encoder"), (RANKS, "ranking-model")]
+)
+def test_a_cut_model_gets_a_head_of_ours_and_loses_it(
+    head: str, to: str, tiny_checkpoint: Save, tmp_path: Path
+) -> None:
+    source = tiny_checkpoint("modernbert", head)
     masks = tiny.random_masks(tiny.sizes(source), GROUPS, 1, real=True, empty=True)
     cut = tiny.cut(source, masks, tmp_path / "cut")
     done = prunecli.convert(cut, tmp_path / "out", to=to, dtype="float16")

@@ -10,8 +10,11 @@ from transformers import EvalPrediction
 
 from prunecli.errors import InputError
 from prunecli.tasks import Task, TaskData, context, kinds
+from prunecli.tasks.columns import LIST, TEXT, WHOLE
 from prunecli.tasks.context import Document
 from prunecli.tasks.data import targets
+from prunecli.tasks.negatives import with_others
+from prunecli.tasks.own import Asked, own_task
 from tests import tiny
 
 KIND = kinds.get("context-pruning")
@@ -22,12 +25,15 @@ ROWS: list[tuple[str, Any, Any, list[tuple[tuple[str, ...], tuple[bool, ...]]]]]
     ("sentences", [["a", "b"], ["c"]], [[1, 0], [0]], [(("a", "b"), (True, False)), (("c",), (False,))]),
     ("passages", ["a", "b"], [True, False], [(("a",), (True,)), (("b",), (False,))]),
     ("document", "a b. c", 1, [(("a b. c",), (True,))]),
+    ("sentences", ["a", "b"], 1, [(("a b",), (True,))]),
+    ("sentences", [["a", "b"], ["c"]], [1, 0], [(("a b",), (True,)), (("c",), (False,))]),
 ]
 
 
-def data_of(column: str, texts: Any, relevant: Any) -> TaskData:
-    task = Task("own", KIND, ("query", column), KIND.metrics(()), label_column="relevant")
-    rows = Dataset.from_dict({"query": ["was it good"], column: [texts], "relevant": [relevant]})
+def data_of(column: str, texts: Any, relevant: Any, **judged: Any) -> TaskData:
+    task = Task("own", KIND, ("query", column, *judged), KIND.metrics(()), label_column="relevant")
+    more = {name: [value] for name, value in judged.items()}
+    rows = Dataset.from_dict({"query": ["was it good"], column: [texts], **more, "relevant": [relevant]})
     return TaskData(task, rows, rows, "test")
 
 
@@ -44,12 +50,49 @@ def test_rows_are_read_as_documents(column: str, texts: Any, relevant: Any, want
         (["a", "b"], [1], "2 texts, but 1 labels"),
         ([["a"], ["b"]], [[1], [0, 1]], "1 texts, but 2 labels"),
         (["a"], [2], "label 2 is neither 0 nor 1"),
+        ("a", [""], "answer '' is no text"),
     ],
 )
 def test_rows_that_make_no_sense_are_refused(texts: Any, relevant: Any, said: str) -> None:
     data = data_of("sentences", texts, relevant)
     with pytest.raises(InputError, match=f"row 1: {said}"):
         targets(data.task, data.train)
+
+
+def test_documents_are_judged_apart_from_their_sentences() -> None:
+    texts, flags = [["the film was dull", "we saw it"], ["not good"], ["it was"]], [[1, 0], [0], [1]]
+    data = data_of("sentences", texts, flags, passage_relevant=[1, 1, 0])
+    [documents] = targets(data.task, data.train)
+    assert [document.is_relevant for document in documents] == [True, True, False]
+    found = context.windows(tiny.tiny_tokenizer("bert"), documents, 9)
+    by_document = list(zip(found["document"], found["relevance"], strict=True))
+    assert by_document == [(0, 1.0), (0, 0.0), (1, 1.0), (2, 0.0)]  # nothing says which window of the second
+
+
+def test_passages_of_other_questions_go_with_an_answer() -> None:
+    passages = [f"They met in {year}, near Saint-Denis." for year in range(1900, 1950)]
+    rows = [
+        Document(f"q{year}", (text,), (True,), answers=(f"in {year}",))
+        for year, text in enumerate(passages, 1900)
+    ]
+    rows += [Document("where", passages[:1], (True,), answers=("saint denis",)), DOCUMENT]
+    found = list(with_others(rows))
+    assert found == list(with_others(rows)) and found[-1] == DOCUMENT
+    assert [document for document in found if document.is_relevant] == rows
+    by_query = {query: [d.text for d in found if d.query == query] for query in ("q1900", "q1949", "where")}
+    assert [len(set(texts)) for texts in by_query.values()] == [5, 5, 1]
+    assert by_query["q1900"][1:] != by_query["q1949"][1:]
+
+
+def test_answers_are_no_labels_of_a_text() -> None:
+    shapes = {"question": TEXT, "answers": LIST + TEXT, "title": TEXT, "passage": TEXT}
+    task = own_task("nq", "nq.parquet", shapes, Asked())
+    assert (task.kind.name, task.all_columns) == ("context-pruning", ("question", "passage", "answers"))
+    judged = {"query": TEXT, "sentences": LIST + TEXT, "passage_relevant": WHOLE}
+    beside = own_task("own", "own.jsonl", {**judged, "relevant": LIST + WHOLE}, Asked())
+    assert beside.all_columns == ("query", "sentences", "passage_relevant", "relevant")
+    topics = {"title": TEXT, "body": TEXT, "topics": LIST + TEXT}
+    assert own_task("own", "own.jsonl", topics, Asked("title,body", "topics")).kind.name == "multi-label"
 
 
 @pytest.mark.parametrize("model_type", ["bert", "roberta", "xlm-roberta"])

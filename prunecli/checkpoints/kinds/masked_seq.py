@@ -22,7 +22,7 @@ from prunecli.checkpoints.kinds.base import (
     without,
 )
 from prunecli.checkpoints.kinds.pruning_encoder import OUTER, labels_of
-from prunecli.checkpoints.new_heads import check_plain, float_type, new_linear, new_norm, with_prefix
+from prunecli.checkpoints.new_heads import cut_of, float_type, new_linear, new_norm, with_prefix
 from prunecli.checkpoints.safetensors_file import TensorEntry
 from prunecli.encoders import for_config
 from prunecli.errors import InputError
@@ -48,7 +48,7 @@ def masked_seq_model(
 
     Args:
         says: What was found.
-        entries: `base_model_config`, `base_model_attr_name`, `task`, `id2label`.
+        entries: `base_model_config`, `base_model_attr_name`, `task`, `id2label`; `base_model_cut` where it is cut.
         tensors: By their new names.
         folder: The folder with the tokenizer.
         max_length: Tokens that it was trained with.
@@ -142,7 +142,7 @@ def _as_asked(model: Model, reading: Reading) -> Model:
 
 def _with_new_head(model: Model, reading: Reading) -> Model:
     """Take a checkpoint's bare encoder and put a head on it that has to be trained."""
-    check_plain(model)
+    cut = cut_of(model)
     count = len(reading.names) or reading.num_labels
     if count is None or reading.num_labels not in (None, count):
         raise InputError(
@@ -164,6 +164,7 @@ def _with_new_head(model: Model, reading: Reading) -> Model:
     }
     entries = {
         "base_model_config": model.encoder,
+        **({} if cut is None else {"base_model_cut": cut}),
         "base_model_attr_name": name,
         "task": reading.task or TASKS[0],
         "id2label": {str(number): reading.names.get(number, f"LABEL_{number}") for number in range(count)},

@@ -9,6 +9,11 @@ from prunecli.checkpoints.kinds.base import Json, Kind, Model, Reading, without
 from prunecli.errors import InputError
 
 PREFIX, LINEARS = "pruned_", "pruned_linears"
+# What the config has besides the stock one's keys; `modeling_pruned.py` explains each.
+CUT_KEYS = (
+    LINEARS, "gathered_inputs", "scattered_outputs", "module_attributes", "kept_heads", "without_heads",
+    "without_layers", "hidden_dimensions", "narrowed", "narrowed_head",
+)  # fmt: skip
 
 
 def is_pruned(config: Mapping[str, Any]) -> bool:
@@ -24,7 +29,7 @@ def _read(folder: Path, reading: Reading) -> Model:
     """Read config and headers; every tensor keeps its name."""
     checkpoint = read_checkpoint(folder, reading.allow_pickle)
     config = without(checkpoint.config, "auto_map")
-    encoder = {**config, "model_type": str(config["model_type"]).removeprefix(PREFIX)}
+    encoder = {**without(config, *CUT_KEYS), "model_type": str(config["model_type"]).removeprefix(PREFIX)}
     says = f"{checkpoint.architecture or 'no architecture'}, cut by prunecli"
     return Model(says, config, checkpoint.tensors, folder, encoder)
 

@@ -20,7 +20,7 @@ from prunecli.checkpoints.kinds.base import (
     width_of,
     without,
 )
-from prunecli.checkpoints.new_heads import check_plain, float_type, new_linear, with_prefix
+from prunecli.checkpoints.new_heads import cut_of, float_type, new_linear, with_prefix
 from prunecli.checkpoints.safetensors_file import TensorEntry
 from prunecli.encoders import for_config
 from prunecli.errors import InputError
@@ -49,6 +49,7 @@ def pruning_model(
     tokenizer: Path,
     max_length: int | None = None,
     notes: tuple[str, ...] = (),
+    cut: Json | None = None,
 ) -> Model:
     """Return a model in our format.
 
@@ -61,6 +62,7 @@ def pruning_model(
         tokenizer: The folder with the tokenizer.
         max_length: Tokens that it was trained with.
         notes: What the user should know.
+        cut: What was cut out of the encoder; None where nothing was.
 
     Raises:
         UnsupportedModelError: The encoder's family has no table.
@@ -82,6 +84,7 @@ def pruning_model(
         **{key: encoder[key] for key in OUTER if key in encoder},
         "pruning_config": {"hidden_size": for_config(encoder).hidden, **pruning},
         "base_model_config": encoder,
+        **({} if cut is None else {"base_model_cut": cut}),
         "dtype": width_of(stored),
     }
     return Model(says, config, tensors, tokenizer, encoder, max_length, notes)
@@ -126,7 +129,7 @@ def _make(model: Model, reading: Reading) -> Model:
     """Return the model itself, or a plain encoder with a new pruning head."""
     if model.config["model_type"] == NAME:
         return model
-    check_plain(model)
+    cut = cut_of(model)
     architecture = str((model.config.get("architectures") or [""])[0])
     ranks = architecture.endswith("ForSequenceClassification")
     tensors = model.tensors if ranks else with_prefix(model.tensors, model.encoder)
@@ -135,7 +138,7 @@ def _make(model: Model, reading: Reading) -> Model:
     pruning = {"classifier_dropout": 0.1, "hidden_state": LAST_HIDDEN_STATE}
     return pruning_model(
         model.says, RERANKING if ranks else PRUNING_ONLY, model.encoder, pruning, {**tensors, **head},
-        model.tokenizer, model.max_length, (*model.notes, "The pruning head is new: it has to be trained."),
+        model.tokenizer, model.max_length, (*model.notes, "The pruning head is new: it has to be trained."), cut,
     )  # fmt: skip
 
 

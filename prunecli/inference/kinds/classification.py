@@ -4,7 +4,7 @@
     multi-label    label: names over 0.5      score: each label's sigmoid probability, by name
     regression     (no label)                 score: the value; by name where there are several
 
-`score_raw` is the logit that the score was made of. Shape suffixes: L labels.
+`score_raw` is the logit that the score was made of; --activation says otherwise how. Shape suffixes: L labels.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,17 @@ from torch import Tensor
 
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.checkpoints.sentence_files import cross_encoder_settings
+from prunecli.inference.activation import activated
 from prunecli.inference.formats.base import Record
 from prunecli.inference.kinds.base import Kind, Outputs, Row, Setting
 from prunecli.inference.text_fields import known_fields, text_in
 from prunecli.inference.truncated import truncated_rows
 
 HEAD = "ForSequenceClassification"
+USUAL: dict[str | None, str] = {
+    "regression": "none",
+    "multi_label_classification": "sigmoid",
+}  # by the problem; else softmax
 THRESHOLD = 0.5  # probability over which a label of several holds
 
 
@@ -59,15 +64,23 @@ class Classification(Kind):
     def decode(self, given: tuple[str, ...], rows: Sequence[Row], outputs: Sequence[Outputs]) -> Record:
         """Say what the logits mean."""
         logits_L = outputs[0]["logits"]
+        scores_L = activated(logits_L, self.setting.options.activation, USUAL.get(self.problem, "softmax"))
         if self.problem == "regression":
-            return {"score": self._by_name(logits_L) if len(self.names) > 1 else logits_L.item()}
+            raw = {} if scores_L is logits_L else {"score_raw": self._named(logits_L)}
+            return {"score": self._named(scores_L), **raw}
         if self.problem == "multi_label_classification":
-            scores = self._by_name(logits_L.sigmoid())
-            label = [name for name in self.names if scores[name] > THRESHOLD]
-            return {"label": label, "score": scores, "score_raw": self._by_name(logits_L)}
+            holds_L = (logits_L.sigmoid() > THRESHOLD).tolist()
+            label = [name for name, holds in zip(self.names, holds_L, strict=True) if holds]
+            return {"label": label, "score": self._by_name(scores_L), "score_raw": self._by_name(logits_L)}
         best = int(logits_L.argmax())
-        score = logits_L.softmax(-1)[best].item()
-        return {"label": self.names[best], "score": score, "score_raw": logits_L[best].item()}
+        return {
+            "label": self.names[best],
+            "score": scores_L[best].item(),
+            "score_raw": logits_L[best].item(),
+        }
+
+    def _named(self, values_L: Tensor) -> float | dict[str, float]:
+        return self._by_name(values_L) if len(self.names) > 1 else values_L.item()
 
     def _by_name(self, values_L: Tensor) -> dict[str, float]:
         return dict(zip(self.names, values_L.tolist(), strict=True))

@@ -50,7 +50,7 @@ class Reranking(Kind):
 
     def outputs(self, found: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return score and logit of the last label, [rows]."""
-        return relevance(found["logits"])
+        return relevance(found["logits"], self.setting.options.activation)
 
     def decode(self, given: Question, rows: Sequence[Row], outputs: Sequence[Outputs]) -> Record:
         """Return the scores of the best windows."""

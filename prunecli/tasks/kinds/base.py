@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from prunecli.tasks.columns import TEXT
+from prunecli.tasks.columns import TEXT, Shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -51,7 +51,7 @@ class Kind:
         shapes: What these columns may hold.
         label_columns: Usual names of the label's column, first choice first; none where no label is needed.
         label_shapes: What a label's column holds that can mean nothing else than this kind.
-        label_nests: Whether the label also has as many lists in lists as the last column.
+        label_fits: Says whether columns, the label's last, can go with each other: by their names and what they hold.
         metrics: From label names to the metrics of data of one's own; the first is the headline.
         reader: From a task to the function that turns a row's columns into its target. That raises an
             InputError for a row that makes no sense; the caller adds file and number of the row.
@@ -59,6 +59,7 @@ class Kind:
         config: What the task writes into the model's config.
         features: (data, tokenizer, max_length) -> what the Trainer needs.
         usual_length: Tokens that examples are cut to where nobody says otherwise.
+        windows: Whether a row may become several examples: windows of a text that is too long for one.
     """
 
     name: str
@@ -68,10 +69,11 @@ class Kind:
     shapes: tuple[tuple[str, ...], ...] = ((TEXT,), (TEXT, TEXT))
     label_columns: tuple[str, ...] = ("label", "labels")
     label_shapes: tuple[str, ...]
-    label_nests: bool = False
+    label_fits: Callable[[Shapes], bool] = lambda held: True
     metrics: Callable[[tuple[str, ...]], tuple[str, ...]]
     reader: Callable[["Task"], Reader]
     features: Callable[["TaskData", "PreTrainedTokenizerBase", int], "Features"]
     config: Callable[["Task"], Mapping[str, Any]]
     complete: Callable[["Task", Sequence[Any]], "Task"] = as_it_is
     usual_length: int = 128
+    windows: bool = False

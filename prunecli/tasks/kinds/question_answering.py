@@ -81,4 +81,5 @@ KIND = Kind(
     config=lambda task: {"num_labels": 2},  # where a span starts and where it ends
     features=_features,
     usual_length=384,
+    windows=True,
 )

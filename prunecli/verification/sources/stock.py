@@ -1,4 +1,4 @@
-"""A stock checkpoint, loaded by its stock class; a new head is put on it where the folder has one."""
+"""A stock checkpoint, loaded by its stock class; a new head is put on its encoder where the folder has one."""
 
 from pathlib import Path
 from typing import Any
@@ -12,42 +12,29 @@ from prunecli.verification.sources.base import (
     Inputs,
     State,
     Written,
-    keep_or_prune,
     load_weights,
     stock_model,
     with_choices,
 )
-from prunecli.verification.sources.masked_seq import positions
-
-HEAD = "pruning_head.classifier."
+from prunecli.verification.sources.new_head import has_new_head, with_new_head
 
 
 def outputs(source: Path, base: Path | None, written: Written, inputs: Inputs) -> dict[str, Tensor]:
     """Run the stock model, and the new head on its last hidden state."""
     entries = read_object(source / "config.json")
-    if written.config["model_type"] == "masked_seq":
-        encoder = stock_model("AutoModel", entries, load_weights(source, written), source)
-        head = {name: tensor.float() for name, tensor in written.state.items() if name.startswith("head.")}
-        return {"logits": positions(encoder(**inputs).last_hidden_state, head)}
-    new = {name: tensor.float() for name, tensor in written.state.items() if name.startswith(HEAD)}
     architecture = str((entries.get("architectures") or ["Model"])[0])
     suffix = architecture[architecture.index("For") :] if "For" in architecture else ""
-    ranks = suffix == "ForSequenceClassification"
-    wanted = "AutoModel" if new and not ranks else f"AutoModel{suffix}"
+    bare = has_new_head(written) and written.config.get("mode") != "reranking_pruning"
+    wanted = "AutoModel" if bare else f"AutoModel{suffix}"
     if not hasattr(transformers, wanted):
         wanted = "AutoModel"
     state = load_weights(source, written)
     if "pruned_heads" in entries:
         state = _whole(entries, state)
     model = stock_model(wanted, {**entries, "pruned_heads": {}}, state, source)
-    if suffix == "ForMultipleChoice":
-        inputs = with_choices(inputs)
-    found: dict[str, Any] = {k: v for k, v in model(**inputs).items() if isinstance(v, Tensor)}
-    if not new:
-        return found
-    hidden = (model.base_model if ranks else model)(**inputs).last_hidden_state
-    pruning = keep_or_prune(hidden, new[f"{HEAD}weight"], new[f"{HEAD}bias"])
-    return {"logits": found["logits"], "pruning_logits": pruning} if ranks else {"logits": pruning}
+    given = with_choices(inputs) if suffix == "ForMultipleChoice" and not bare else inputs
+    found: dict[str, Any] = {k: v for k, v in model(**given).items() if isinstance(v, Tensor)}
+    return with_new_head(model.base_model, inputs, written, found) if has_new_head(written) else found
 
 
 def _whole(entries: dict[str, Any], state: State) -> State:
