@@ -2,7 +2,7 @@
 
     stream.py        records in, predictions out, in order and in constant memory: start here
     formats/         ONE FILE PER FORMAT: records from JSONL, CSV, TSV, Parquet, text, TREC runs; JSONL and Parquet out
-    text_fields.py   which fields of a record hold the input
+    text_fields.py   which fields of a record hold the input; one_record.py, a record from the command line
     kinds/           ONE FILE PER KIND OF USE: from a record to rows of token ids, from outputs to fields
     runnable.py      a checkpoint loaded for use: trust, device, number type, length; onnx_model.py, a graph instead
     batching.py      batches of like length within a budget of tokens
