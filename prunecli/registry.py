@@ -40,8 +40,8 @@ class Registry(Generic[T]):
         """Import every member."""
         return {name: self.load(name) for name in self.names()}
 
-    def chosen(self, name: str, option: str) -> T:
-        """Import a member that a user names.
+    def check(self, name: str, option: str) -> None:
+        """Refuse a name that no member has; none is imported.
 
         Raises:
             InputError: There is none of this name.
@@ -50,6 +50,14 @@ class Registry(Generic[T]):
         if name not in known:
             hint = nearest(name, known) or f"known: {', '.join(known)}"
             raise InputError(f"{option} {name!r} is not known", hint)
+
+    def chosen(self, name: str, option: str) -> T:
+        """Import a member that a user names.
+
+        Raises:
+            InputError: There is none of this name.
+        """
+        self.check(name, option)
         return self.load(name)
 
 

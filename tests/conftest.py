@@ -22,7 +22,9 @@ import transformers  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
 from prunecli.encoders import Encoder  # noqa: E402
+from prunecli.verification import isolated  # noqa: E402
 from tests import tiny  # noqa: E402
+from tests.warm_child import WARM  # noqa: E402
 
 torch.set_num_threads(1)  # xdist has a worker a core
 transformers.utils.logging.disable_progress_bar()
@@ -60,6 +62,15 @@ def no_network() -> Iterator[None]:
         patch.setattr(socket.socket, name, guarded)
     yield
     patch.undo()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def warm_child() -> Iterator[None]:
+    """Fork the verification's child from a process that has imported torch once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(isolated, "subprocess", WARM)
+        yield
+    WARM.close()
 
 
 @pytest.fixture(autouse=True)

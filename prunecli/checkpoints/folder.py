@@ -97,12 +97,27 @@ def read_config(path: Path) -> Checkpoint:
     Raises:
         InputError: There is none, or it is broken.
     """
-    if not path.is_dir():
-        raise InputError(f"{path} is not a folder", "name the folder of a saved checkpoint")
+    check_folder(path)
     if not (path / "config.json").is_file():
         raise InputError(f"{path / 'config.json'} does not exist", _checkpoints_in(path))
     said = strict_json.read_object(inside(path, "config.json"))
     return Checkpoint(path, {key: value for key, value in said.items() if key not in DANGEROUS_KEYS}, {})
+
+
+def check_folder(path: Path, near: Path | str | None = None) -> None:
+    """Refuse a checkpoint that is no folder.
+
+    Args:
+        path: What a user names.
+        near: What may have been meant, where that is known.
+
+    Raises:
+        InputError: It is a file, or nothing.
+    """
+    if path.is_dir():
+        return
+    hint = f"did you mean {near}?" if near else "name the folder of a saved checkpoint"
+    raise InputError(f"{path} is a file, not a folder" if path.exists() else f"{path}: no such folder", hint)
 
 
 def _checkpoints_in(path: Path) -> str:

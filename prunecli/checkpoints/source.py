@@ -5,7 +5,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from prunecli.checkpoints.folder import CARD, CARRIED
+from prunecli.checkpoints.folder import CARD, CARRIED, check_folder
 from prunecli.checkpoints.run_folder import RECORD
 from prunecli.errors import InputError, OfflineError
 
@@ -29,7 +29,8 @@ def find_model(name: str, task: str, **hub: Any) -> Path:
     folder, downloaded = Path(name), DOWNLOADS / name / task
     if Path(task).name == task and not folder.is_absolute() and downloaded.is_dir():
         return downloaded
-    if name == DEMO or folder.exists() or _looks_like_a_path(name):
+    here = folder.exists() or _looks_like_a_path(name)
+    if here or _may_mean_demo(name):
         return find_folder(folder)
     return _from_hub(name, {"allow_patterns": WANTED, **hub})
 
@@ -41,12 +42,19 @@ def find_folder(folder: Path) -> Path:
         InputError: There is no such folder; the nearest name is told.
     """
     if str(folder) == DEMO:
-        return Path(str(resources.files("prunecli.demo"))) / "model"
-    if folder.exists():
-        return folder
-    near = _nearest(folder)
-    hint = f"did you mean {near}?" if near else "name the folder of a saved checkpoint"
-    raise InputError(f"{folder}: no such folder", hint)
+        return demo_folder()
+    check_folder(folder, _nearest(folder))
+    return folder
+
+
+def demo_folder() -> Path:
+    """Return the folder of the bundled model."""
+    return Path(str(resources.files("prunecli.demo"))) / "model"
+
+
+def _may_mean_demo(name: str) -> bool:
+    """Say whether a name is `demo`, or so near it that the hub need not be asked."""
+    return bool(difflib.get_close_matches(name, [DEMO], cutoff=0.75))
 
 
 def _looks_like_a_path(name: str) -> bool:
@@ -62,11 +70,14 @@ def _looks_like_a_path(name: str) -> bool:
 
 
 def _nearest(folder: Path) -> Path | None:
-    """Return the folder whose name is most like that of one that is missing."""
+    """Return the folder, or `demo`, whose name is most like that of one that is missing."""
+    if folder.exists():
+        return None
     missing = folder
     while not missing.parent.is_dir():
         missing = missing.parent
     names = [entry.name for entry in missing.parent.iterdir() if entry.is_dir()]
+    names += [DEMO] if str(missing) == missing.name else []
     near = difflib.get_close_matches(missing.name, names, n=1)
     if not near:
         return None
@@ -81,11 +92,27 @@ def _from_hub(name: str, options: dict[str, Any]) -> Path:
     try:
         return Path(snapshot_download(name, **options))
     except HFValidationError:
-        raise InputError(f"{name!r} is neither a folder nor a hub id") from None
+        raise InputError(
+            f"{name}: no such folder, and no name that the hub could know",
+            "name the folder of a saved checkpoint, or a hub id as owner/model",
+        ) from None
     except Exception as error:  # no network, no such repository, no access: each raises its own type
         near = _nearest(Path(name))
         raise OfflineError(
-            f"{name} is no folder here, and it cannot be had from the hub: {type(error).__name__}",
+            f"{name}: no such folder, and the hub does not give it: {_reason(error)}",
             (f"did you mean the folder {near}? Else " if near else "")
             + f"check the name and the network, or run `hf download {name}` where there is one and copy the cache",
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    """Say in plain words why the hub gives nothing; its library has a type for each case."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    if isinstance(error, GatedRepoError):
+        return "its owner has to grant you access"
+    if isinstance(error, RepositoryNotFoundError):
+        return "it has no such model, or a private one"
+    if isinstance(error, RevisionNotFoundError):
+        return "the model has no such revision"
+    return "it is out of reach, and nothing is in the cache"

@@ -55,10 +55,10 @@ VERB = Verb(
     _run,
     "Cut the masked units out: the matrices get smaller.",
     (
-        "prunecli apply-masks runs/demo-demo --out pruned-demo",
-        "prunecli apply-masks runs/demo-demo --dry-run",
+        "prunecli apply-masks runs/demo --out pruned-demo",
+        "prunecli apply-masks runs/demo --dry-run",
         "prunecli apply-masks ./my-model --masks head_mask.pt --out smaller --round-to 32",
         "prunecli apply-masks ./my-model --prune-vocab texts.txt --out smaller",
-        "prunecli apply-masks runs/demo-demo --round-to ffn_int=32 --round-to head=32 --dry-run",
+        "prunecli apply-masks runs/demo --round-to ffn_int=32 --round-to head=32 --dry-run",
     ),
 )

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from prunecli.checkpoints.source import DEMO, demo_folder
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import BenchmarkConfig
@@ -31,7 +32,7 @@ def _run(config: BenchmarkConfig, out: Output) -> ExitCode:
 
 def _show(result: "BenchmarkResult", out: Output) -> None:
     names = [str(size.checkpoint) for size in result.sizes]
-    short = [size.checkpoint.name for size in result.sizes]
+    short = [DEMO if size.checkpoint == demo_folder() else size.checkpoint.name for size in result.sizes]
     rows = [
         ["parameters", *(f"{size.parameters:,}" for size in result.sizes)],
         ["bytes of weights", *(f"{size.bytes:,}" for size in result.sizes)],

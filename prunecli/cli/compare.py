@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from prunecli import methods
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import CompareConfig
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 
 def _run(config: CompareConfig, out: Output) -> ExitCode:
+    for name in () if config.method_names == ("all",) else config.method_names:
+        methods.check(name, "--methods")
     out.line("Loading torch and transformers ...")
     from prunecli.operations import compare
 

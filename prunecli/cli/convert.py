@@ -2,11 +2,15 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import ConvertConfig
 from prunecli.errors import ExitCode
+
+if TYPE_CHECKING:
+    from prunecli.operations.convert import ConvertResult
 
 
 def _run(config: ConvertConfig, out: Output) -> ExitCode:
@@ -15,9 +19,6 @@ def _run(config: ConvertConfig, out: Output) -> ExitCode:
     from prunecli.operations import convert
 
     result = convert.run(config)
-    out.line(f"{result.source} is {result.says} ({result.kind}); it becomes {result.to}")
-    for note in result.notes:
-        out.line(note)
     out.result(result, quiet=str(result.out) if result.written else "", verb=config.verb)
     if config.dry_run:
         out.line(
@@ -29,9 +30,15 @@ def _run(config: ConvertConfig, out: Output) -> ExitCode:
     if failed:
         out.line(f"What was written does not equal the source: {', '.join(failed)}. Nothing is left of it.")
         return ExitCode.VERDICT_NO
-    after = f"predict {result.out} FILE" if result.to == "onnx" else f"verify-automodel {result.out}"
-    out.line(f"{result.out} is proven equal to its source. Next: prunecli {after}")
+    out.line(f"{result.out} is proven equal to its source. Next: prunecli {_next(result)}")
     return ExitCode.DONE
+
+
+def _next(result: "ConvertResult") -> str:
+    """Return the command that goes on with what was written."""
+    if result.new_parameters:
+        return f"train-masks {result.out} ROWS.jsonl, which trains its new head"
+    return f"predict {result.out} FILE" if result.to == "onnx" else f"verify-automodel {result.out}"
 
 
 VERB = Verb(

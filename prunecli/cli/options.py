@@ -11,7 +11,7 @@ import typer
 import yaml
 
 from prunecli.cli.output import Output
-from prunecli.errors import ExitCode, InputError
+from prunecli.errors import ExitCode, InputError, PruneError
 from prunecli.fields import OUTPUT, Field, VerbConfig, as_items, config_fields
 from prunecli.registry import nearest
 
@@ -41,7 +41,12 @@ def add_command(app: typer.Typer, verb: Verb) -> None:
     def command(**values: Any) -> None:
         values.pop("config_file")
         out = Output(as_json=values.pop("as_json"), quiet=values.pop("quiet"))
-        raise typer.Exit(verb.run(verb.config.of(values), out))
+        try:
+            status = verb.run(verb.config.of(values), out)
+        except PruneError as error:
+            out.error(error, verb.config.verb)
+            raise
+        raise typer.Exit(status)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
@@ -77,7 +82,7 @@ def _parameter(config: type[VerbConfig], field: Field) -> tuple[Any, Any, Any]:
         info = typer.Option(
             *spellings,
             help=field.opt.help,
-            metavar=field.opt.metavar,
+            metavar="" if field.kind is bool else field.opt.metavar,  # a flag takes no value
             rich_help_panel=field.opt.panel,
             show_envvar=False,
         )
@@ -104,10 +109,14 @@ def _shared(config: type[VerbConfig]) -> list[tuple[str, Any, Any]]:
         ("config_file", Annotated[Optional[Path], file], None),  # noqa: UP045
         (
             "as_json",
-            Annotated[bool, option("--json", help="Print JSON on standard output, and no text.")],
+            Annotated[bool, option("--json", help="Print JSON on standard output, and no text.", metavar="")],
             False,
         ),
-        ("quiet", Annotated[bool, option("--quiet", "-q", help="Print only what a script needs.")], False),
+        (
+            "quiet",
+            Annotated[bool, option("--quiet", "-q", help="Print only what a script needs.", metavar="")],
+            False,
+        ),
     ]
 
 

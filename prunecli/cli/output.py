@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from prunecli.checkpoints.source import DEMO, demo_folder
+from prunecli.errors import PruneError
 from prunecli.fields import plain
 
 SCHEMA_VERSION = 1
@@ -39,6 +41,7 @@ class Output:
         self.as_json, self.quiet = as_json, quiet
         self.talk = Console(stderr=True)
         self.said = -SECONDS_BETWEEN  # when progress was last said
+        self.has_data = False  # whether records stand on standard output already, which is then theirs alone
         level = logging.ERROR if quiet else logging.INFO
         handler = _TalkHandler(self.talk)
         logger = logging.getLogger("prunecli")
@@ -55,6 +58,12 @@ class Output:
         elif self.quiet and quiet:
             print(quiet)
 
+    def error(self, error: PruneError, verb: str) -> None:
+        """Print an error as JSON where that is asked for; `say_error` says it to people in any case."""
+        if self.as_json and self.first and not self.has_data:
+            said = {"message": error.message, "fix": error.fix, "exit_code": int(error.exit_code)}
+            print(json.dumps({"schema_version": SCHEMA_VERSION, "verb": verb, "error": said}))
+
     def data(self, text: str, value: dict[str, Any]) -> None:
         """Print something that is data itself: as text, or as JSON."""
         print(json.dumps({"schema_version": SCHEMA_VERSION, **value}) if self.as_json else text)
@@ -66,9 +75,9 @@ class Output:
         table = Table(title=title or None, title_justify="left", header_style="bold")
         for number, column in enumerate(columns):
             numeric = all(NUMERIC.fullmatch(row[number]) for row in rows)
-            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+            table.add_column(_spoken(column), justify="right" if numeric else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(escape(cell) for cell in row))
+            table.add_row(*(_spoken(cell) for cell in row))
         self.talk.print(table)
 
     def findings(self, findings: Sequence[Any]) -> list[str]:
@@ -80,7 +89,7 @@ class Output:
     def line(self, text: str) -> None:
         """Say one line."""
         if not (self.as_json or self.quiet):
-            self.talk.print(escape(text), highlight=False, soft_wrap=True)
+            self.talk.print(_spoken(text), highlight=False, soft_wrap=True)
 
     @contextmanager
     def progress(self) -> Iterator[Any]:
@@ -115,15 +124,20 @@ class _TalkHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record as one line."""
         level = "" if record.levelno <= logging.INFO else f"[bold yellow]{record.levelname.lower()}:[/] "
-        self.talk.print(level + escape(record.getMessage()), highlight=False, soft_wrap=True)
+        self.talk.print(level + _spoken(record.getMessage()), highlight=False, soft_wrap=True)
 
 
 def say_error(message: str, fix: str | None) -> None:
     """Print what went wrong and how to mend it, on standard error."""
     console = Console(stderr=True)
-    console.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    console.print(f"[bold red]error:[/] {_spoken(message)}", highlight=False, soft_wrap=True)
     hint = fix or "look at what the message names; --help shows what each option takes"
-    console.print(f"[bold]hint:[/] {escape(hint)}", highlight=False, soft_wrap=True)
+    console.print(f"[bold]hint:[/] {_spoken(hint)}", highlight=False, soft_wrap=True)
+
+
+def _spoken(text: str) -> str:
+    """Return text for people, in which the bundled model is called as they call it."""
+    return escape(text.replace(str(demo_folder()), DEMO))
 
 
 def _quieten_libraries() -> None:

@@ -23,7 +23,7 @@ def _run(config: PredictConfig, out: Output) -> ExitCode:
         return _calibrate(config, out)
     predictions = predict.run(config)
     if config.out is None:
-        _print(predictions)
+        _print(predictions, out)
     else:
         deque(predictions, maxlen=0)
     result = predictions.result()
@@ -57,13 +57,14 @@ def _summary(result: Any) -> str:
     )
 
 
-def _print(records: Iterable[dict[str, Any]]) -> None:
+def _print(records: Iterable[dict[str, Any]], out: Output) -> None:
     """Write records to standard output; a reader that has enough (`| head`) ends it early."""
     from prunecli.inference.formats.jsonl import line_of
 
     for record in records:
         if not _write(line_of(record)):
             break
+        out.has_data = True
     _write(b"", flush=True)
 
 

@@ -1,26 +1,26 @@
 """`prunecli train-masks`."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from prunecli import methods
 from prunecli.cli.compare import show
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import ExitCode
-from prunecli.fields import plain
 
 if TYPE_CHECKING:
-    from prunecli.training.outcome import TrainMasksResult
+    from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult
 
 
 def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
+    methods.check(config.method_name)
     out.line("Loading torch and transformers ...")
     from prunecli.operations import train_masks
 
     if config.dry_run:
         plan = train_masks.plan(config)
-        out.table(["", "plan"], [[name, str(value)] for name, value in plain(asdict(plan)).items()])
+        out.table(["", "plan"], _plan_rows(plan))
         out.result(plan, quiet=str(plan.out), verb=config.verb)
         return ExitCode.DONE
     if config.sweep:
@@ -29,11 +29,33 @@ def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
         result = train_masks.run(config, progress)
     out.table(["", "dense", "masked", "kept"], _rows(result))
     out.result(result, quiet=str(result.out), verb=config.verb)
-    out.line(f"Next: prunecli apply-masks {result.out} --out {result.out.name}-pruned")
+    out.line(f"Next: prunecli apply-masks {result.out} --out pruned-{result.out.name}")
     if config.strict and result.target is not None and result.target.missed:
         out.line(f"The cut model is over 5 % slower than --target-speedup {config.target_speedup:g} asked.")
         return ExitCode.VERDICT_NO
     return ExitCode.DONE
+
+
+def _plan_rows(plan: "TrainMasksPlan") -> list[list[str]]:
+    """Return what a run would do, in words."""
+    windows = (
+        "" if plan.examples == plan.rows else f", in {plan.examples[0]:,} and {plan.examples[1]:,} windows"
+    )
+    learned = [
+        group if group == "layer" else f"{group} (of {units:,})" for group, units in plan.units.items()
+    ]
+    return [
+        ["model", f"{plan.model}, {plan.layers} layers"],
+        ["head", "new: trained from scratch" if plan.new_head else "the model's own"],
+        ["task", f"{plan.task} ({plan.kind})"],
+        ["data", f"{plan.data}: {plan.rows[0]:,} rows to train, {plan.rows[1]:,} to score{windows}"],
+        ["method", plan.method],
+        ["target", plan.target or "none: the method decides how much goes"],
+        ["what may go", ", ".join(learned)],
+        ["steps", f"{plan.steps:,}" if plan.steps else "0: no training"],
+        [f"encoder MFLOPs at {plan.tokens} tokens", f"{plan.flops / 1e6:,.1f}"],
+        ["run folder", str(plan.out)],
+    ]
 
 
 def _rows(result: "TrainMasksResult") -> list[list[str]]:
@@ -78,9 +100,7 @@ def _sweep(config: TrainMasksConfig, out: Output) -> ExitCode:
         result = compare.sweep(config, progress)
     show(result, config.verb, out)
     chosen = f"{config.shares[-1]:g}"
-    out.line(
-        f"Next: prunecli apply-masks {result.out}/{chosen} --out {config.out_folder.name}-{chosen}-pruned"
-    )
+    out.line(f"Next: prunecli apply-masks {result.out}/{chosen} --out pruned-{chosen}")
     return ExitCode.DONE
 
 

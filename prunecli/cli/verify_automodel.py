@@ -14,6 +14,8 @@ def _run(config: VerifyConfig, out: Output) -> ExitCode:
     out.result(result, quiet="ok" if result.passed else "failed", verb=config.verb)
     if failed:
         out.line(f"{result.checkpoint} is not proven: {', '.join(failed)}")
+        if result.hint:
+            out.line(f"hint: {result.hint}")
         return ExitCode.VERDICT_NO
     if any(item.check == "parity" and item.status == "skip" for item in result.findings):
         out.line(f"{result.checkpoint} loads and runs; it was compared with nothing: --against RUN does that")
@@ -27,7 +29,7 @@ VERB = Verb(
     _run,
     "Prove that a folder loads with AutoModel and equals what was trained.",
     (
-        "prunecli verify-automodel pruned-demo --against runs/demo-demo",
+        "prunecli verify-automodel pruned-demo --against runs/demo",
         "prunecli verify-automodel pruned --against ./my-model --masks masks.safetensors",
         "prunecli verify-automodel ./converted --against ./pruning-encoder --allow-pickle",
         "prunecli verify-automodel ./any-checkpoint --json",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
+from prunecli.errors import InputError
 from prunecli.fields import OUTPUT, Opt, VerbConfig
 
 
@@ -40,3 +41,23 @@ class BenchmarkConfig(VerbConfig):
         Path | None, Opt("JSON file to write the table to, besides the cache.", OUTPUT, short="-o")
     ] = None
     overwrite: Annotated[bool, Opt("Replace the output file if it exists.", OUTPUT)] = False
+
+    def __post_init__(self) -> None:
+        """Check the fields, and that --table, --out and the second checkpoint go together.
+
+        Raises:
+            InputError: It names the option.
+        """
+        VerbConfig.__post_init__(self)  # super() does not know the class that slots=True makes
+        if self.out is not None and not self.table:
+            raise InputError(
+                "--out is for the latency table of --table", "add --table, or redirect what --json prints"
+            )
+        if self.table and self.other is not None:
+            raise InputError("--table measures one checkpoint, but two are named", "leave the second out")
+        shapes = len(self.batch_sizes) * max(len(self.lengths), 1)
+        if self.out is not None and shapes > 1:
+            raise InputError(
+                f"--out holds one table, but {shapes} batch shapes are asked for",
+                "give one --batch-sizes and one --lengths",
+            )

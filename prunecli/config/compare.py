@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
+from prunecli.config.contradictions import KNOWN_METHODS, check_without_training
 from prunecli.config.shared import (
     BatchSize,
     CalibrationRows,
@@ -15,8 +16,9 @@ from prunecli.config.shared import (
     TaskKind,
     TaskName,
     TextColumns,
+    run_name,
 )
-from prunecli.config.train_masks import TrainMasksConfig
+from prunecli.config.train_masks import TrainMasksConfig, read_shares
 from prunecli.fields import BUDGET, OUTPUT, Opt, VerbConfig
 
 
@@ -47,13 +49,36 @@ class CompareConfig(VerbConfig):
     round_to: Annotated[int, Opt("Keep each layer's width a multiple of N.", BUDGET, minimum=1)] = 1
     batch_size: BatchSize = 32
     device: Device = "auto"
-    out: Annotated[Path | None, Opt("Folder for the page. Default: runs/MODEL-TASK-compare.", OUTPUT)] = None
+    out: Annotated[
+        Path | None,
+        Opt(
+            "Folder for the page. Default: runs/MODEL-TASK-compare, or runs/MODEL-compare if it ends with TASK.",
+            OUTPUT,
+        ),
+    ] = None
     overwrite: Overwrite = False
+
+    def __post_init__(self) -> None:
+        """Check the fields, and that methods and targets can be compared.
+
+        Raises:
+            InputError: It names the option.
+        """
+        VerbConfig.__post_init__(self)  # super() does not know the class that slots=True makes
+        read_shares(self.targets, "--targets")
+        scored = [name for name, facts in KNOWN_METHODS.items() if not facts.trains]
+        check_without_training([name for name in self.method_names if name in KNOWN_METHODS], scored)
+
+    @property
+    def method_names(self) -> tuple[str, ...]:
+        """Return the methods that are named, or `all` alone."""
+        names = tuple(name.strip() for name in self.methods.split(","))
+        return ("all",) if "all" in names else names
 
     @property
     def out_folder(self) -> Path:
         """Return the folder of the page."""
-        return self.out or Path("runs") / f"{Path(self.model).name}-{Path(self.task).stem}-compare"
+        return self.out or Path("runs") / f"{run_name(self.model, self.task)}-compare"
 
     def training(self) -> TrainMasksConfig:
         """Return the same model, data and budget in the words of train-masks."""

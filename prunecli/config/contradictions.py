@@ -1,12 +1,41 @@
-"""Options of `train-masks` that cannot stand together, refused before anything is loaded."""
+"""Options of `train-masks` that cannot stand together, refused before anything is loaded, torch included."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 from prunecli.config.shared import PRICED_GROUPS
 from prunecli.errors import InputError
 
 if TYPE_CHECKING:
     from prunecli.config.train_masks import TrainMasksConfig
+
+
+TARGETS = ("target_flops", "target_params", "target_speedup", "sweep", "max_drop")  # at most one is given
+
+
+class MethodFacts(NamedTuple):
+    """What options need to know of a method.
+
+    Attributes:
+        trains: Whether it trains gates; else it scores units.
+        layers: Whether it can also choose layers as a whole.
+    """
+
+    trains: bool
+    layers: bool
+
+
+# So that nobody waits for torch to be told of a slip. Of a method that is not listed the same is asked once it is
+# imported; tests/unit/test_config.py holds this against the files.
+KNOWN_METHODS = {
+    "fisher": MethodFacts(trains=False, layers=False),
+    "gumbel-sigmoid": MethodFacts(trains=True, layers=True),
+    "hard-concrete": MethodFacts(trains=True, layers=True),
+    "magnitude": MethodFacts(trains=False, layers=True),
+    "one-shot": MethodFacts(trains=False, layers=True),
+    "random": MethodFacts(trains=False, layers=True),
+    "taylor": MethodFacts(trains=False, layers=False),
+}
 
 
 def check(config: "TrainMasksConfig") -> None:
@@ -18,8 +47,51 @@ def check(config: "TrainMasksConfig") -> None:
     _check_epochs(config)
     _check_target(config)
     _check_sweep(config)
+    if config.method_name in KNOWN_METHODS:
+        check_method(config, KNOWN_METHODS[config.method_name])
     if config.distill == "never" and config.teacher is not None:
         raise InputError("--teacher and --distill never exclude each other", "drop one of them")
+
+
+def check_method(config: "TrainMasksConfig", facts: MethodFacts) -> None:
+    """Refuse a method that cannot do what the other options ask of it.
+
+    Raises:
+        InputError: It names the method and the option.
+    """
+    name = f"--method {config.method_name}"
+    descends = "--sweep" if config.sweep else "--max-drop" if config.max_drop is not None else None
+    if descends and facts.trains:
+        raise InputError(
+            f"{descends} is for methods without training, which {config.method_name} is not",
+            "train each target of its own with --target-flops",
+        )
+    if facts.trains:
+        return
+    if not config.under_target:
+        raise InputError(f"{name} needs to know how much shall stay", "add --target-flops 0.5, say")
+    if "hidden" in config.groups:
+        raise InputError(f"{name} scores no hidden dimensions", "take a method that trains")
+    if "layer" in config.groups and not facts.layers:
+        raise InputError(f"{name} scores no layers", "take one-shot, magnitude or a method that trains")
+
+
+def check_without_training(names: Iterable[str], scored: Iterable[str]) -> None:
+    """Refuse methods that `compare` does not run.
+
+    Args:
+        names: What is asked for.
+        scored: Methods without training.
+
+    Raises:
+        InputError: One of the names is none of them.
+    """
+    for name in names:
+        if name not in scored:
+            raise InputError(
+                f"--methods {name} trains, which compare does not",
+                f"methods without training: {', '.join(scored)}",
+            )
 
 
 def _check_epochs(config: "TrainMasksConfig") -> None:
@@ -41,8 +113,7 @@ def _check_epochs(config: "TrainMasksConfig") -> None:
 
 
 def _check_target(config: "TrainMasksConfig") -> None:
-    targets = ("target_flops", "target_params", "target_speedup", "sweep", "max_drop")
-    given = [f"--{name.replace('_', '-')}" for name in targets if getattr(config, name) is not None]
+    given = [f"--{name.replace('_', '-')}" for name in TARGETS if getattr(config, name) is not None]
     if len(given) > 1:
         raise InputError(f"{' and '.join(given)} exclude each other", "keep one of them")
     counted = (

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from prunecli.config.shared import AllowPickle, Base, DryRun, Overwrite, ShardSize
+from prunecli.errors import InputError
 from prunecli.fields import OUTPUT, Opt, VerbConfig
 
 HEAD = "New head for positions"
@@ -54,3 +55,18 @@ class ConvertConfig(VerbConfig):
     ] = None
     timeout: Annotated[int, Opt("Seconds that the isolated child may take.", OUTPUT, minimum=1)] = 600
     allow_pickle: AllowPickle = False
+
+    def __post_init__(self) -> None:
+        """Check the fields, that there is a folder to write, and that a graph is asked for in its own type.
+
+        Raises:
+            InputError: It names the option.
+        """
+        VerbConfig.__post_init__(self)  # super() does not know the class that slots=True makes
+        if self.out is None and not self.dry_run:
+            raise InputError("convert needs a folder to write", "name it after the source, or add --dry-run")
+        if self.to == "onnx" and self.dtype not in ("keep", "float32"):
+            raise InputError(
+                f"--to onnx writes float32, and --dtype is {self.dtype}",
+                "leave --dtype out, and round the graph with onnxruntime's own tools",
+            )

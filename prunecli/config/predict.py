@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from prunecli.config.shared import Trust
+from prunecli.config.shared import Trust, parse_fields
 from prunecli.errors import InputError
 from prunecli.fields import OUTPUT, Opt, VerbConfig
 
 CONTEXT, OTHER_KINDS = "Context pruning", "Other kinds"
 TREC = (".trec", ".run")
+WRITTEN = (".jsonl", ".ndjson", ".json", ".parquet")  # endings of --out; without one it is JSONL
 OVERLAP = 0.25
 
 
@@ -136,7 +137,13 @@ class PredictConfig(VerbConfig):
             InputError: It names the option and what it needs.
         """
         VerbConfig.__post_init__(self)  # super() does not know the class that slots=True makes
+        parse_fields(self.fields)
         self._check_one_input()
+        if self.out is not None and self.calibrate is None and self.out.suffix.lower() not in ("", *WRITTEN):
+            raise InputError(
+                f"--out {self.out}: predictions are written as JSONL or Parquet, not as {self.out.suffix}",
+                f"let it end with {', '.join(WRITTEN[:-1])} or {WRITTEN[-1]}",
+            )
         if self.calibrate is not None and self.threshold:
             raise InputError("--calibrate chooses the threshold, and --threshold says it", "leave one out")
         if self.calibrate is not None and self.resume:

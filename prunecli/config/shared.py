@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
+from prunecli.errors import InputError
 from prunecli.fields import BUDGET, DANGEROUS, MASKS, OUTPUT, TRAINING, Opt
 
 TaskName = Annotated[
@@ -61,3 +62,25 @@ PRICED_GROUPS = ("head", "ffn_int")  # what each unit costs does not depend on o
 GROUPS = ("head", "ffn_int", "ffn_out", "ffn_in")  # parts of layers: rows and columns of linears
 WIDTHS = (*GROUPS, "hidden")  # groups that make up how wide something is
 EVERY_GROUP = (*GROUPS, "layer", "hidden")
+
+
+def run_name(model: str, task: str) -> str:
+    """Return what a run is called: `MODEL-TASK`, or `MODEL` alone where that says the task already."""
+    name, of = Path(model).name or Path(model).resolve().name, Path(task).stem
+    return name if name.endswith(of) else f"{name}-{of}"
+
+
+def parse_fields(asked: str | None) -> tuple[str, ...] | None:
+    """Split what `--fields` names.
+
+    Raises:
+        InputError: It names neither one nor two fields.
+    """
+    if asked is None:
+        return None
+    fields = tuple(field.strip() for field in asked.split(","))
+    if not all(fields) or len(fields) > 2:
+        raise InputError(
+            f"--fields {asked!r} must name one field, or two", "write --fields A or --fields A,B"
+        )
+    return fields

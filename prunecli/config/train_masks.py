@@ -23,6 +23,7 @@ from prunecli.config.shared import (
     TaskKind,
     TaskName,
     TextColumns,
+    run_name,
 )
 from prunecli.errors import InputError
 from prunecli.fields import BUDGET, MASKS, OUTPUT, TRAINING, Opt, VerbConfig
@@ -188,7 +189,11 @@ class TrainMasksConfig(VerbConfig):
     ] = "float32"
 
     out: Annotated[
-        Path | None, Opt("Run folder. Default: runs/MODEL-TASK; with --sweep, runs/MODEL-TASK-sweep.", OUTPUT)
+        Path | None,
+        Opt(
+            "Run folder. Default: runs/MODEL-TASK, or runs/MODEL if it ends with TASK; -sweep with --sweep.",
+            OUTPUT,
+        ),
     ] = None
     overwrite: Overwrite = False
     resume: Annotated[bool, Opt("Go on from the last checkpoint of an interrupted run.", OUTPUT)] = False
@@ -225,6 +230,14 @@ class TrainMasksConfig(VerbConfig):
         )
 
     @property
+    def target_option(self) -> str | None:
+        """Return the option that says how much shall stay, as it was given; None without one."""
+        for name in contradictions.TARGETS:
+            if (value := getattr(self, name)) is not None:
+                return f"--{name.replace('_', '-')} {value}"
+        return None
+
+    @property
     def method_name(self) -> str:
         """Return the method, or the usual one."""
         without = self.sweep or self.max_drop is not None
@@ -255,4 +268,4 @@ class TrainMasksConfig(VerbConfig):
     def out_folder(self) -> Path:
         """Return the run folder."""
         several = "-sweep" if self.sweep else ""
-        return self.out or Path("runs") / f"{Path(self.model).name}-{Path(self.task).stem}{several}"
+        return self.out or Path("runs") / (run_name(self.model, self.task) + several)

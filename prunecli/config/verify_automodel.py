@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from prunecli.config.shared import AllowPickle, Base, MaskConvention, Trust
-from prunecli.fields import MASKS, Opt, VerbConfig
+from prunecli.errors import InputError
+from prunecli.fields import Opt, VerbConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,18 @@ class VerifyConfig(VerbConfig):
             minimum=0,
         ),
     ] = None
-    timeout: Annotated[int, Opt("Seconds that the isolated child may take.", MASKS, minimum=1)] = 600
+    timeout: Annotated[int, Opt("Seconds that the isolated child may take.", minimum=1)] = 600
     allow_pickle: AllowPickle = False
     trust_remote_code: Trust = False
+
+    def __post_init__(self) -> None:
+        """Check the fields, and that masks have a reference to gate.
+
+        Raises:
+            InputError: It names the option.
+        """
+        VerbConfig.__post_init__(self)  # super() does not know the class that slots=True makes
+        if self.masks is not None and self.against is None:
+            raise InputError(
+                "--masks says how to gate the reference, but there is none", "add --against CHECKPOINT"
+            )

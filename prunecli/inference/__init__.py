@@ -2,7 +2,7 @@
 
     stream.py        records in, predictions out, in order and in constant memory: start here
     formats/         ONE FILE PER FORMAT: records from JSONL, CSV, TSV, Parquet, text, TREC runs; JSONL and Parquet out
-    text_fields.py   which fields of a record hold the input
+    text_fields.py   which fields of a record hold the input; one_record.py, a record from the command line
     kinds/           ONE FILE PER KIND OF USE: from a record to rows of token ids, from outputs to fields
     runnable.py      a checkpoint loaded for use: trust, device, number type, length; onnx_model.py, a graph instead
     batching.py      batches of like length within a budget of tokens
@@ -12,6 +12,7 @@
     packed_linears.py  linears as oneDNN reads them, for float32 on a CPU
     output_file.py   a file whole or not at all, which an interrupted run can go on with
 
+    dense_module.py      a layer of sentence-transformers on embeddings
     windows.py           long texts in overlapping windows, in the frame that the tokenizer puts around them
     text_reader.py       single texts in windows; document_reader.py, a query's documents
     truncated.py         texts that are cut instead

@@ -10,10 +10,11 @@ from tokenizers import Tokenizer
 
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.checkpoints.tokenizer_vocabulary import kept_ids, renumbered
+from prunecli.config.shared import parse_fields
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
 from prunecli.inference.formats import read_records
-from prunecli.inference.text_fields import parse_fields, with_texts
+from prunecli.inference.text_fields import with_texts
 from prunecli.models.loading import load_tokenizer
 from prunecli.shrink.vocabulary import Numbering, Vocabulary, new_ids, numbering_of, rows_that_stay
 

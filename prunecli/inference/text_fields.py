@@ -9,6 +9,7 @@ from typing import Any
 
 from prunecli.errors import InputError
 from prunecli.inference.formats.base import Reading
+from prunecli.registry import nearest
 from prunecli.tasks import tasks
 
 SHOWN = 10  # field names that a message lists
@@ -28,22 +29,6 @@ def known_fields() -> list[tuple[str, ...]]:
 def known_single_fields() -> list[tuple[str, ...]]:
     """Return the known names of single texts."""
     return [names for names in known_fields() if len(names) == 1]
-
-
-def parse_fields(asked: str | None) -> tuple[str, ...] | None:
-    """Split what `--fields` names.
-
-    Raises:
-        InputError: It names neither one nor two fields.
-    """
-    if asked is None:
-        return None
-    fields = tuple(field.strip() for field in asked.split(","))
-    if not all(fields) or len(fields) > 2:
-        raise InputError(
-            f"--fields {asked!r} must name one field, or two", "write --fields A or --fields A,B"
-        )
-    return fields
 
 
 def with_texts(records: Iterable[Reading], fields: tuple[str, ...] | None) -> Iterator[tuple[str, ...]]:
@@ -94,7 +79,8 @@ def value_in(record: Mapping[str, Any], field: str) -> Any:
     if field not in record:
         raise InputError(
             f"no field {field!r} (it has {names_of(record)})",
-            "every record needs the same text fields; --fields says which they are",
+            nearest(field, map(str, record))
+            or "every record needs the same text fields; --fields says which they are",
         )
     return record[field]
 

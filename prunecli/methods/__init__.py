@@ -14,6 +14,15 @@ _METHODS: "Registry[Method]" = Registry(__name__, "METHOD")
 names = _METHODS.names
 
 
+def check(name: str, option: str = "--method") -> None:
+    """Refuse a name that no method has, before torch is loaded.
+
+    Raises:
+        InputError: There is no such method.
+    """
+    _METHODS.check(name, option)
+
+
 def get(name: str) -> "Method":
     """Import one method.
 

@@ -220,6 +220,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = cls.from_pretrained(checkpoint.path, local_files_only=True)
     except Exception as error:  # tokenizers raises plain Exception for broken files
         raise InputError(
-            f"{checkpoint.path}: the tokenizer cannot be read: {str(error).splitlines()[0]}"
+            f"{checkpoint.path}: the tokenizer cannot be read: {str(error).splitlines()[0]}",
+            f"copy {' and '.join(file.name for file in checkpoint.tokenizer_files)} from the base model once more",
         ) from None
     return tokenizer

@@ -146,6 +146,16 @@ def encoder_of(checkpoint: Checkpoint) -> Encoder:
     return replace(encoder, model_type=replace(encoder.model_type, prefix=name))
 
 
+def positions_of(checkpoint: Checkpoint) -> int:
+    """Return how many tokens a checkpoint has positions for; 512 where its config does not say.
+
+    Raises:
+        UnsupportedModelError: The family has no table.
+    """
+    said = int(inner_config(checkpoint.config).get("max_position_embeddings", 512))
+    return said - encoder_of(checkpoint).model_type.position_offset
+
+
 def head_of(checkpoint: Checkpoint) -> str:
     """Return a checkpoint's class name without its stem: `ForSequenceClassification`.
 

@@ -32,7 +32,7 @@ from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops, layer_shapes
 from prunecli.masks.formats import FILE as MASKS
 from prunecli.masks.formats import safetensors_masks
-from prunecli.models.shipped import cut_config, encoder_of, head_of, is_around, is_cut, shipped
+from prunecli.models.shipped import cut_config, encoder_of, head_of, is_around, is_cut, positions_of, shipped
 from prunecli.reports import model_card, run_record
 from prunecli.shrink.already import already_cut
 from prunecli.shrink.plan import CutPlan, plan_cut
@@ -42,7 +42,7 @@ from prunecli.shrink.vocabulary import Vocabulary, rows_of
 log = logging.getLogger(__name__)
 
 AROUND_REASON = "a model around an encoder has a class of its own"
-TOKENS = 128  # length at which FLOPs are counted where no run says how long its examples are
+TOKENS = 128  # length at which FLOPs are counted where no run says how long its examples are, or what the model takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +93,6 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
     if config.out is None and not config.dry_run:
         raise InputError("apply-masks needs a folder to write", "add --out DIR, or --dry-run to see the plan")
     config = replace(config, source=find_folder(config.source))
-    if config.out is not None:
-        check_target(config.out, config.overwrite)
-        check_source(config.out, config.source)
     checkpoint = read_checkpoint(model_of(config.source))
     encoder = encoder_of(checkpoint)
     head_of(checkpoint)
@@ -103,6 +100,9 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
     masks = _masks(config, checkpoint, encoder, already)
     total = masks.after(already)
     total.check(encoder, str(checkpoint.path))
+    if config.out is not None:  # last of what may be wrong with the line, and before texts are read
+        check_target(config.out, config.overwrite)
+        check_source(config.out, config.source)
     plan = plan_cut(checkpoint, encoder, masks, already, _vocabulary(config, checkpoint, encoder))
     after = _after(config, checkpoint, encoder, plan)
     plan = plan if is_cut(after.config) else plan.as_native()
@@ -165,7 +165,8 @@ def _result(
     code = shipped(after)
     own = AROUND_REASON if is_around(after.config) else plan.native_reason
     layers = layer_shapes(encoder, total)
-    tokens = read_result(config.source).get("tokens", TOKENS) if is_run(config.source) else TOKENS
+    usual = min(TOKENS, positions_of(checkpoint))
+    tokens = read_result(config.source).get("tokens", usual) if is_run(config.source) else usual
     names = [
         "config.json",
         *file_names(plan.declared, parse_size(config.max_shard_size)),

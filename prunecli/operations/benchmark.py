@@ -33,7 +33,7 @@ from prunecli.masks import MaskSet
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.latency_table import LatencyTable
 from prunecli.models.loading import Loaded, load_model
-from prunecli.models.shipped import encoder_of
+from prunecli.models.shipped import encoder_of, positions_of
 from prunecli.shrink.already import already_cut
 from prunecli.training.callbacks import Progress
 
@@ -145,8 +145,6 @@ def run(config: BenchmarkConfig, progress: Progress) -> BenchmarkResult:
     Raises:
         PruneError: A checkpoint cannot be loaded, or takes no sequences of these lengths.
     """
-    if config.out is not None:
-        raise InputError("--out is for the latency table of --table", "add --table, or redirect --json")
     device = find_device(config.device)
     checkpoints = [_read(name) for name in (config.checkpoint, config.other) if name is not None]
     shapes = _shapes(config, checkpoints)
@@ -175,17 +173,10 @@ def tables(config: BenchmarkConfig, progress: Progress) -> TablesResult:
     """Measure a latency table a batch shape, anew, and put it into the cache.
 
     Raises:
-        PruneError: The checkpoint is no encoder with a table, or options exclude each other.
+        PruneError: The checkpoint is no encoder with a table, or the file to write stands already.
     """
-    if config.other is not None:
-        raise InputError("--table measures one checkpoint, but two are named", "leave the second away")
     device, checkpoint = find_device(config.device), _read(config.checkpoint)
     shapes = _shapes(config, [checkpoint])
-    if config.out is not None and len(shapes) > 1:
-        raise InputError(
-            f"--out holds one table, but {len(shapes)} batch shapes are asked for",
-            "give one --batch-sizes and one --lengths",
-        )
     if config.out is not None:
         check_file_target(config.out, config.overwrite)
     load, busy = _load_of_others(config)
@@ -206,7 +197,7 @@ def _shapes(config: BenchmarkConfig, checkpoints: list[Checkpoint]) -> list[Shap
     Raises:
         InputError: A checkpoint takes no sequences of such a length.
     """
-    longest = min(map(_longest, checkpoints))
+    longest = min(map(positions_of, checkpoints))
     lengths = config.lengths or (min(USUAL_LENGTH, longest),)
     if max(lengths) > longest:
         raise InputError(
@@ -215,11 +206,6 @@ def _shapes(config: BenchmarkConfig, checkpoints: list[Checkpoint]) -> list[Shap
             "ask for shorter sequences",
         )
     return [Shape(batch, tokens) for tokens, batch in product(lengths, config.batch_sizes)]
-
-
-def _longest(checkpoint: Checkpoint) -> int:
-    offset = encoder_of(checkpoint).model_type.position_offset
-    return int(checkpoint.config.get("max_position_embeddings", 512)) - offset
 
 
 def _load_of_others(config: BenchmarkConfig) -> tuple[float | None, bool]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from prunecli import methods
 from prunecli.checkpoints.atomic import check_target, staged_folder
 from prunecli.config import CompareConfig, TrainMasksConfig
-from prunecli.config.train_masks import read_shares
+from prunecli.config.contradictions import check_without_training
 from prunecli.errors import InputError
 from prunecli.inference.peak_memory import resident_peak
 from prunecli.masks.budget import encoder_flops
@@ -108,7 +108,6 @@ def run(config: CompareConfig, progress: Progress) -> CompareResult:
     Raises:
         PruneError: The model, data or output folder cannot be used; nothing was written.
     """
-    read_shares(config.targets, "--targets")
     chosen, training = _methods(config), config.training()
     check_options(training, next(iter(chosen.values())))
     session = _session(training, progress)
@@ -156,8 +155,8 @@ def sweep(config: TrainMasksConfig, progress: Progress) -> CompareResult:
 
 
 def _session(config: TrainMasksConfig, progress: Progress) -> Session:
-    check_target(config.out_folder, config.overwrite)
     checkpoint, data = read_inputs(config)
+    check_target(config.out_folder, config.overwrite)
     session = open_session(config, checkpoint, data, progress)
     if session.arguments.world_size > 1:
         raise InputError("several targets at once are a matter of one process", "run it without torchrun")
@@ -167,16 +166,12 @@ def _session(config: TrainMasksConfig, progress: Progress) -> Session:
 def _methods(config: CompareConfig) -> dict[str, ScoreMethod]:
     """Return the methods to compare."""
     every = {name: method for name in methods.names() if isinstance(method := methods.get(name), ScoreMethod)}
-    asked = [name.strip() for name in config.methods.split(",")]
-    if "all" in asked:
+    if config.method_names == ("all",):
         return every
-    trained = [name for name in asked if methods.get(name) and name not in every]
-    if trained:
-        raise InputError(
-            f"--methods {trained[0]} trains, which compare does not",
-            f"methods without training: {', '.join(every)}",
-        )
-    return {name: every[name] for name in asked}
+    for name in config.method_names:
+        methods.check(name, "--methods")
+    check_without_training(config.method_names, every)
+    return {name: every[name] for name in config.method_names}
 
 
 def _trials(session: Session, chosen: dict[str, ScoreMethod], seeds: int) -> Iterator[tuple[_Trial, Learned]]:

@@ -1,5 +1,6 @@
 """`convert`: other people's checkpoints in, folders that everyone can load out."""
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from prunecli.verification import parity
 from prunecli.verification.base import Finding
 from prunecli.verification.conversion import prove
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class ConvertResult:
@@ -36,6 +39,7 @@ class ConvertResult:
         to: What was written.
         says: What was found in it.
         notes: What was left out or guessed.
+        new_parameters: Parameters of a new head, which has to be trained.
         tensors: How many tensors are written.
         bytes: Bytes of the weights.
         files: Names of the files to write.
@@ -49,6 +53,7 @@ class ConvertResult:
     to: str
     says: str
     notes: tuple[str, ...]
+    new_parameters: tuple[str, ...]
     tensors: int
     bytes: int
     files: tuple[str, ...]
@@ -70,18 +75,19 @@ def run(config: ConvertConfig) -> ConvertResult:
     Raises:
         PruneError: The source is not whole or of no known kind, or the target cannot be written.
     """
-    if config.out is None and not config.dry_run:
-        raise InputError("convert needs a folder to write", "name it after the source, or add --dry-run")
     dtype = _dtype(config)
     pickles = ["*.bin"] if config.allow_pickle else []
     source = find_model(config.source, "", allow_patterns=[*WANTED, *pickles])
-    if config.out is not None:
-        check_target(config.out, config.overwrite)
-        check_source(config.out, source)
     kind = kinds.recognise(source, config.from_)
     to = config.to or kinds.kinds()[kind].becomes
     model = _read(source, config, kind, to)
     plan = plan_folder(source, model, to == ONNX, dtype, parse_size(config.max_shard_size))
+    if config.out is not None:  # last of what may be wrong with the line
+        check_target(config.out, config.overwrite)
+        check_source(config.out, source)
+    log.info("%s is %s (%s); it becomes %s", source, plan.model.says, kind, to)
+    for note in plan.model.notes:
+        log.info(note)
     result = ConvertResult(
         out=config.out,
         source=source,
@@ -89,6 +95,7 @@ def run(config: ConvertConfig) -> ConvertResult:
         to=to,
         says=plan.model.says,
         notes=plan.model.notes,
+        new_parameters=tuple(plan.new_parameters),
         tensors=len(plan.declared),
         bytes=plan.bytes,
         files=plan.files,
@@ -106,16 +113,11 @@ def _dtype(config: ConvertConfig) -> str | None:
     """Return the type that the weights get: None as they are, and float32 in a graph.
 
     Raises:
-        InputError: A graph is asked for in another type, or without the packages that write one.
+        InputError: A graph is asked for without the packages that write one.
     """
     if config.to != ONNX:
         return None if config.dtype == "keep" else config.dtype
     check_installed()
-    if config.dtype not in ("keep", "float32"):
-        raise InputError(
-            f"--to onnx writes float32, and --dtype is {config.dtype}",
-            "leave --dtype out, and round the graph with onnxruntime's own tools",
-        )
     return "float32"
 
 

@@ -56,6 +56,11 @@ class Plan:
         return sum(tensor.size for tensor in self.declared)
 
     @property
+    def new_parameters(self) -> list[str]:
+        """Return the parameters of a new head, which nobody has trained yet."""
+        return [name for name, tensor in self.model.tensors.items() if isinstance(tensor, NewTensor)]
+
+    @property
     def files(self) -> tuple[str, ...]:
         """Return the names of the files that will stand in the folder, sorted."""
         code = None if self.graph else shipped(Checkpoint(self.source, self.model.config, {}))
@@ -128,9 +133,8 @@ def _write_config(plan: Plan, folder: Path) -> None:
     written = dict(plan.model.config)
     if plan.dtype is not None:
         written["dtype"] = plan.dtype
-    new = [name for name, tensor in plan.model.tensors.items() if isinstance(tensor, NewTensor)]
-    if new:
-        written[NEW] = new
+    if plan.new_parameters:
+        written[NEW] = plan.new_parameters
     code = shipped(Checkpoint(folder, written, {}))
     if code is not None:
         written["auto_map"] = code.auto_map

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from prunecli.checkpoints.source import find_folder
 from prunecli.config import PredictConfig
+from prunecli.config.shared import parse_fields
 from prunecli.errors import InputError
 from prunecli.inference import kinds
 from prunecli.inference.batching import Batcher
@@ -28,11 +29,11 @@ from prunecli.inference.interrupted_run import (
     skip,
 )
 from prunecli.inference.kinds.base import Setting
+from prunecli.inference.one_record import check_one_record, one_record
 from prunecli.inference.output_file import check_file_target, check_outside, written
 from prunecli.inference.packed_linears import pack_linears
 from prunecli.inference.runnable import has_table, load_runnable, read_runnable
 from prunecli.inference.stream import ERROR, predictions
-from prunecli.inference.text_fields import parse_fields
 from prunecli.models.shipped import encoder_of
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,8 @@ class Predictor:
         self.fields = parse_fields(config.fields)
         checkpoint = read_runnable(find_folder(config.checkpoint))
         self.kind_name, kind = kinds.kind_of(checkpoint, config.kind)
+        if config.query is not None:
+            check_one_record(self.kind_name, kind, tuple(one_record(config.query, config.document)))
         self.runnable = load_runnable(checkpoint, config)
         loaded = self.runnable
         if isinstance(loaded.model, PreTrainedModel) and has_table(checkpoint):
@@ -219,13 +222,14 @@ def run(config: PredictConfig, records: Iterable[Mapping[str, Any]] | None = Non
     Raises:
         PruneError: The checkpoint, the input or the output file cannot be used.
     """
-    check_out(config)
     readings = _input(config) if records is None else map(_as_record, records)
-    return Predictions(Predictor.of(config), readings)
+    predictor = Predictor.of(config)
+    check_out(config)
+    return Predictions(predictor, readings)
 
 
 def check_out(config: PredictConfig) -> None:
-    """Refuse an output file that cannot be used, before any work is done.
+    """Refuse an output file that cannot be used, once nothing else is wrong and before any work is done.
 
     Raises:
         PruneError: It stands already, whole or begun, cannot be written, would stand in the checkpoint,
@@ -245,11 +249,7 @@ def _input(config: PredictConfig) -> Iterable[Reading]:
         return read_run(config.source, config.topics, config.collection)
     if config.query is None:
         return read_records(config.source)
-    if not config.document:
-        return [{"text": config.query}]
-    if len(config.document) == 1:
-        return [{"query": config.query, "document": config.document[0]}]
-    return [{"query": config.query, "documents": list(config.document)}]
+    return [one_record(config.query, config.document)]
 
 
 def _as_record(record: Any) -> Reading:

@@ -28,7 +28,7 @@ from prunecli.masks.budget import encoder_flops
 from prunecli.masks.units import mask_shape
 from prunecli.methods.base import GateMethod, ScoreMethod
 from prunecli.models.loading import Loaded, load_model, load_tokenizer
-from prunecli.models.shipped import encoder_of, inner_config, is_cut
+from prunecli.models.shipped import encoder_of, is_cut, positions_of
 from prunecli.reports import html, run_record
 from prunecli.tasks import TaskData, load_task
 from prunecli.training.arguments import check_options, steps_an_epoch
@@ -38,7 +38,7 @@ from prunecli.training.head import fit_labels, has_head
 from prunecli.training.learning import learn
 from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult, finished, outcome
 from prunecli.training.recovery import recover
-from prunecli.training.resuming import check_run_target, finish, work_folder
+from prunecli.training.resuming import check_run_target, finish, is_finished, work_folder
 from prunecli.training.scoring import prune_by_scores, prune_to_drop
 from prunecli.training.session import Session, open_session
 from prunecli.training.target import target_of
@@ -54,10 +54,10 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
     Raises:
         PruneError: The model, data or output folder cannot be used.
     """
-    check_run_target(config)
     method = methods.get(config.method_name)
     check_options(config, method)
     checkpoint, data = read_inputs(config)
+    check_run_target(config)
     encoder = encoder_of(checkpoint)
     if encoder.sharing:
         log.info(encoder.sharing)
@@ -66,11 +66,14 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
     steps = (
         0 if isinstance(method, ScoreMethod) else min(epoch * config.num_epochs, config.max_steps or math.inf)
     )
+    tokens = min(config.max_length or data.task.kind.usual_length, positions_of(checkpoint))
     return TrainMasksPlan(
         out=config.out_folder,
         model=checkpoint.path,
         task=data.task.name,
         kind=data.task.kind.name,
+        method=config.method_name,
+        target=config.target_option,
         data=data.source,
         rows=(len(data.train), len(data.validation)),
         examples=examples,
@@ -78,7 +81,8 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
         units={group: mask_shape(encoder, group)[1] for group in config.groups},
         layers=encoder.layers,
         steps=int(steps) + epoch * config.recovery_epochs,
-        flops=encoder_flops(encoder, MaskSet({}), config.max_length or data.task.kind.usual_length),
+        tokens=tokens,
+        flops=encoder_flops(encoder, MaskSet({}), tokens),
     )
 
 
@@ -88,12 +92,9 @@ def _examples(config: TrainMasksConfig, checkpoint: Checkpoint, data: TaskData) 
     if not kind.windows:
         return len(data.train), len(data.validation)
     log.info("Counting windows ...")
-    tokenizer, encoder = load_tokenizer(checkpoint), encoder_of(checkpoint)
-    positions = inner_config(checkpoint.config).get("max_position_embeddings")
-    longest = (
-        positions - encoder.model_type.position_offset if isinstance(positions, int) else kind.usual_length
-    )
-    length = min(config.max_length or kind.usual_length, longest, int(tokenizer.model_max_length))
+    tokenizer = load_tokenizer(checkpoint)
+    usual = config.max_length or kind.usual_length
+    length = min(usual, positions_of(checkpoint), int(tokenizer.model_max_length))
     features = kind.features(data, tokenizer, length)
     return len(features.train), len(features.validation)
 
@@ -108,12 +109,13 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
     Raises:
         PruneError: The model, data or output folder cannot be used; nothing was written.
     """
-    if check_run_target(config):
+    if is_finished(config):
         log.warning("%s is already complete", config.out_folder)
         return finished(config.out_folder)
     method = methods.get(config.method_name)
     check_options(config, method)
     checkpoint, data = read_inputs(config)
+    check_run_target(config)
     set_seed(config.seed)
     session = open_session(config, checkpoint, data, progress)
     loaded, target = session.loaded, target_of(session)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from prunecli.checkpoints.folder import KEPT_TOKENS, Checkpoint, read_checkpoint
 from prunecli.checkpoints.kinds.base import Reading
+from prunecli.checkpoints.run_folder import is_run
 from prunecli.checkpoints.source import find_folder
 from prunecli.config import VerifyConfig
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
+from prunecli.masks import formats
 from prunecli.models.pruned import AUTO_CLASSES
 from prunecli.models.shipped import encoder_of, head_of, is_ours
 from prunecli.verification import live, parity, static
@@ -31,11 +33,13 @@ class VerifyResult:
         checkpoint: The folder.
         passed: Whether no check failed.
         findings: One entry a check.
+        hint: What else to compare with, where a cut model was compared with the whole one; None otherwise.
     """
 
     checkpoint: Path
     passed: bool
     findings: tuple[Finding, ...]
+    hint: str | None
 
 
 def run(config: VerifyConfig) -> VerifyResult:
@@ -44,10 +48,6 @@ def run(config: VerifyConfig) -> VerifyResult:
     Raises:
         PruneError: The folder is no checkpoint, its code is not trusted, or the reference cannot be used.
     """
-    if config.masks is not None and config.against is None:
-        raise InputError(
-            "--masks says how to gate the reference, but there is none", "add --against CHECKPOINT"
-        )
     checkpoint = read_checkpoint(find_folder(config.checkpoint))
     against = None if config.against is None else find_folder(config.against)
     if config.masks is not None and against is not None and made_of(checkpoint, against) is not None:
@@ -73,8 +73,19 @@ def run(config: VerifyConfig) -> VerifyResult:
     if (checkpoint.path / KEPT_TOKENS).is_file():
         findings.append(check_vocabulary(checkpoint, encoder, against))
     findings += _live(config, checkpoint, encoder, against)
-    return VerifyResult(
-        checkpoint.path, all(finding.status != "fail" for finding in findings), tuple(findings)
+    failed = {finding.check for finding in findings if finding.status == "fail"}
+    hint = _hint(config, checkpoint, against) if "parity" in failed else None
+    return VerifyResult(checkpoint.path, not failed, tuple(findings), hint)
+
+
+def _hint(config: VerifyConfig, checkpoint: Checkpoint, against: Path | None) -> str | None:
+    """Say what a cut model has to be compared with, where it was compared with a dense one as it stands."""
+    own = checkpoint.path / formats.FILE
+    if against is None or config.masks is not None or is_run(against) or not own.is_file():
+        return None
+    return (
+        f"{against} has all its units; --masks {own} gates it first. Where weights were trained along, name the run "
+        f"folder with --against instead"
     )
 
 

@@ -175,8 +175,9 @@ def _from_hub(task: Task, names: Sequence[str]) -> list[File]:
     try:
         splits = datasets.load_dataset(*task.hub)
     except Exception as error:  # offline, proxies and a missing cache each raise their own type
+        reason = "it is out of reach" if isinstance(error, OSError) else type(error).__name__
         raise OfflineError(
-            f"data of task {task.name} ({source}) cannot be had from the hub: {type(error).__name__}",
+            f"data of task {task.name} ({source}) cannot be had from the hub: {reason}",
             f"put {' and '.join(names)} files (parquet, JSONL or CSV) into a folder and add --data-dir",
         ) from None
     missing = [name for name in names if name not in splits]

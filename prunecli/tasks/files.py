@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from prunecli.checkpoints import strict_json
 from prunecli.errors import InputError
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
@@ -52,8 +53,34 @@ def read_table(path: Path) -> Any:
             table = pyarrow.json.read_json(path)
         else:
             raise InputError(f"{path}: a data file ends with one of {', '.join(SUFFIXES)}")
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    except (pyarrow.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from None
     if table.num_rows == 0:
         raise InputError(f"{path} holds no rows")
     return table
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    """Say what is wrong with a file, and where, in our words rather than pyarrow's."""
+    if isinstance(error, OSError) and error.strerror:
+        return InputError(f"{path} cannot be read: {error.strerror}", "check its name and permissions")
+    if path.stat().st_size == 0:
+        return InputError(f"{path} holds no rows", "name the file that has them")
+    if path.suffix == ".parquet":
+        return InputError(f"{path} is no Parquet file, or not all of one", "write or copy it once more")
+    if path.suffix not in (".jsonl", ".json"):
+        return InputError(
+            f"{path} cannot be read: {str(error).splitlines()[0]}", "check its quotes, or write JSONL"
+        )
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            if number == 1 and line.lstrip().startswith("["):
+                said = f"{path} holds one JSON array, not an object a line"
+                return InputError(said, f"write JSONL: jq -c '.[]' {path} > rows.jsonl")
+            try:
+                strict_json.parse_object(line if line.strip() else "{}", f"{path} line {number}")
+            except InputError as broken:
+                return InputError(broken.message, "each line must hold one JSON object")
+    return InputError(
+        f"{path}: a field holds values of different types", "write each field alike in every line"
+    )

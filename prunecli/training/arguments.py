@@ -6,7 +6,7 @@ import torch
 from transformers import TrainingArguments
 
 from prunecli.checkpoints.atomic import partial_path
-from prunecli.config import TrainMasksConfig
+from prunecli.config import TrainMasksConfig, contradictions
 from prunecli.errors import InputError
 from prunecli.methods.base import Method, ScoreMethod
 from prunecli.training.callbacks import GateSchedule
@@ -24,28 +24,17 @@ def check_options(config: TrainMasksConfig, method: Method) -> None:
     """
     if config.device in ("cuda", "mps") and not getattr(torch, config.device).is_available():
         raise InputError(f"--device {config.device}: this machine has none", "leave --device at auto")
-    if isinstance(method, ScoreMethod) and not config.under_target:
-        raise InputError(
-            f"--method {config.method_name} needs to know how much shall stay", "add --target-flops 0.5, say"
-        )
-    if isinstance(method, ScoreMethod) and "hidden" in config.groups:
-        raise InputError(
-            f"--method {config.method_name} scores no hidden dimensions", "take a method that trains"
-        )
-    if isinstance(method, ScoreMethod) and not method.layers and "layer" in config.groups:
-        raise InputError(
-            f"--method {config.method_name} scores no layers",
-            "take one-shot, magnitude or a method that trains",
-        )
-    descends = "--sweep" if config.sweep else "--max-drop" if config.max_drop is not None else None
-    if descends and not isinstance(method, ScoreMethod):
-        raise InputError(
-            f"{descends} is for methods without training, which {config.method_name} is not",
-            "train each target of its own with --target-flops",
-        )
+    contradictions.check_method(config, facts_of(method))
     tracker = _tracker(config)
     if tracker != "none" and importlib.util.find_spec(tracker) is None:
         raise InputError(f"--report-to {tracker}: it is not installed", f"pip install {tracker}")
+
+
+def facts_of(method: Method) -> contradictions.MethodFacts:
+    """Return what options need to know of a method."""
+    if isinstance(method, ScoreMethod):
+        return contradictions.MethodFacts(trains=False, layers=method.layers)
+    return contradictions.MethodFacts(trains=True, layers=True)
 
 
 def training_arguments(config: TrainMasksConfig, rows: int) -> TrainingArguments:

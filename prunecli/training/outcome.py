@@ -20,6 +20,8 @@ class TrainMasksPlan:
         model: The checkpoint folder.
         task: The task.
         kind: How it is trained and scored: classification, token-classification ...
+        method: How units are chosen.
+        target: The option that says how much shall stay, as it was given; None without one.
         data: Where its rows come from.
         rows: Training and validation rows.
         examples: What these become: as many, or more where long texts are read in windows.
@@ -27,13 +29,16 @@ class TrainMasksPlan:
         units: Units a layer of each group to learn.
         layers: Layers with weights of their own.
         steps: Optimizer steps.
-        flops: Encoder FLOPs of one example at the longest length, with all units.
+        tokens: The longest length that an example is cut to.
+        flops: Encoder FLOPs of one example of that length, with all units.
     """
 
     out: Path
     model: Path
     task: str
     kind: str
+    method: str
+    target: str | None
     data: str
     rows: tuple[int, int]
     examples: tuple[int, int]
@@ -41,6 +46,7 @@ class TrainMasksPlan:
     units: dict[str, int]
     layers: int
     steps: int
+    tokens: int
     flops: int
 
 

@@ -34,25 +34,26 @@ FREE = (
 )  # may differ between the parts of a run
 
 
-def check_run_target(config: TrainMasksConfig) -> bool:
-    """Refuse an output folder that stands, before any work is done.
+def is_finished(config: TrainMasksConfig) -> bool:
+    """Say whether a run that is asked to resume stands there whole."""
+    return config.resume and is_run(config.out_folder)
 
-    Returns:
-        Whether the run is finished already and was asked to resume.
+
+def check_run_target(config: TrainMasksConfig) -> None:
+    """Refuse an output folder that stands, once nothing else is wrong and before any work is done.
 
     Raises:
         TargetExistsError: A finished or an interrupted run stands there, and no option says what to do with it.
     """
     out = config.out_folder
-    if config.resume and is_run(out):
-        return True
+    if is_finished(config):
+        return
     check_target(out, config.overwrite)
     if partial_path(out).exists() and not (config.resume or config.overwrite):
         raise TargetExistsError(
             f"an interrupted run stands at {partial_path(out)}",
             "add --resume to go on, or --overwrite to start over",
         )
-    return False
 
 
 @contextmanager

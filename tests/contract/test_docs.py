@@ -208,4 +208,4 @@ def test_add_a_method_works_word_for_word(copy: Path) -> None:
     (copy / "methods" / "straight_through.py").write_text(method)
     (asked,) = commands(DOCS / "guides" / "add-a-method.md")
     sizes = ("--max-steps", "2", "--max-train-samples", "64", "--max-length", "64", "--device", "cpu")
-    assert run_beside(copy, "-m", "prunecli", *asked, *sizes, "-q").strip() == "runs/demo-demo"
+    assert run_beside(copy, "-m", "prunecli", *asked, *sizes, "-q").strip() == "runs/demo"

@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
 from prunecli import errors
 from prunecli.checkpoints.folder import WEIGHTS, read_checkpoint
+from prunecli.cli.app import app
 from prunecli.errors import ExitCode, InputError, MaskError, OfflineError, PruneError, UnsupportedModelError
 from prunecli.masks import MaskSet
 from prunecli.models.loading import load_model
 from prunecli.shrink.plan import plan_cut
 from prunecli.tasks import load_task
+from prunecli.tasks.files import read_table
 from tests import tiny
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, PruneError)]
@@ -100,6 +103,82 @@ def test_masks_of_another_model_are_refused_before_anything_is_written(bert: Pat
     with pytest.raises(MaskError, match=r"ffn_int.*\[3, 40\].*\[3, 48\]"):
         tiny.cut(bert, masks, tmp_path / "cut")
     assert not (tmp_path / "cut").exists()
+
+
+# Every verb that reads a checkpoint, with two mistakes: the folder to write stands already, and there is no dmeo.
+MISTYPED = (
+    "train-masks dmeo demo --out full", "compare dmeo demo --out full", "apply-masks dmeo --out full",
+    "verify-automodel dmeo", "evaluate dmeo demo", "benchmark dmeo", "predict dmeo full/file --out full/file.jsonl",
+    "convert dmeo full",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("line", MISTYPED)
+def test_a_mistyped_model_is_told_alike_by_every_verb_and_before_the_output(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "full").mkdir()
+    for name in ("file", "file.jsonl"):
+        (tmp_path / "full" / name).write_text("text\n")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [*line.split(), "--json"])
+    assert isinstance(done.exception, InputError)
+    said = {"message": "dmeo: no such folder", "fix": "did you mean demo?", "exit_code": 2}
+    assert json.loads(done.stdout) == {"schema_version": 1, "verb": line.split()[0], "error": said}
+
+
+def test_a_plan_of_training_is_written_for_people(tmp_path: Path) -> None:
+    words = ["train-masks", "demo", "demo", "--target-flops", "0.5", "--method", "one-shot", "--dry-run"]
+    said = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "run")]).stderr
+    rows = [
+        [cell.strip() for cell in line.split("\N{BOX DRAWINGS LIGHT VERTICAL}")[1:3]]
+        for line in said.splitlines()
+    ]
+    assert [row for row in rows if row][:9] == [
+        ["model", "demo, 3 layers"],
+        ["head", "the model's own"],
+        ["task", "demo (classification)"],
+        ["data", "bundled: 2,000 rows to train, 400 to score"],
+        ["method", "one-shot"],
+        ["target", "--target-flops 0.5"],
+        ["what may go", "head (of 4), ffn_int (of 256)"],
+        ["steps", "0: no training"],
+        ["encoder MFLOPs at 64 tokens", "22.0"],
+    ]
+
+
+def test_several_documents_are_not_for_a_classifier() -> None:
+    words = ["predict", "demo", "--query", "a", "--document", "b", "--document", "c"]
+    error = CliRunner().invoke(app, words).exception
+    assert isinstance(error, InputError)
+    assert error.message == "--query with several --document is nothing that classification reads"
+    assert str(error.fix).startswith("give --query alone or --query with one --document, ")
+
+
+def test_a_cut_model_beside_the_whole_one_says_what_to_compare_with(bert: Path, tmp_path: Path) -> None:
+    cut = tiny.cut(bert, tiny.random_masks(tiny.sizes(bert), ("head",), seed=0), tmp_path / "cut")
+    done = CliRunner().invoke(app, ["verify-automodel", str(cut), "--against", str(bert)])
+    assert done.exit_code == ExitCode.VERDICT_NO
+    assert f"--masks {cut / 'masks.safetensors'} gates it first" in done.stderr
+
+
+# Files that a library would complain of in words of its own: name, content, and what is said of them.
+BROKEN_ROWS = [
+    ("rows.parquet", b"PAR1 and no more", "rows.parquet is no Parquet file, or not all of one"),
+    ("rows.jsonl", b'{"text": "a"}\n\n{"text": "b"\n', "rows.jsonl line 3 is not valid JSON"),
+    ("rows.jsonl", b'[{"text": "a"}]\n', "rows.jsonl holds one JSON array, not an object a line"),
+    ("rows.jsonl", b'{"text": "a"}\n{"text": 1}\n', "rows.jsonl: a field holds values of different types"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "said"), BROKEN_ROWS)
+def test_a_broken_file_of_rows_is_told_in_our_words(
+    name: str, content: bytes, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as raised:
+        read_table(tmp_path / name)
+    assert said in raised.value.message and raised.value.fix
 
 
 def test_the_hub_out_of_reach_is_an_error_of_its_own() -> None:

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from prunecli.checkpoints.folder import RECORD, WEIGHTS, sha256
+from prunecli.cli.app import app, main
 from prunecli.errors import ExitCode
 from tests import tiny
 
@@ -54,14 +56,19 @@ def test_done_is_0_and_the_result_one_json_object(source: Path) -> None:
     assert done.stdout.count("\n") == 1
 
 
-def test_training_talks_on_stderr_only(tmp_path: Path) -> None:
+def test_training_talks_on_stderr_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In this process, which has torch already; what libraries write past Python's streams counts, too."""
+    monkeypatch.chdir(tmp_path)
     sizes = ("--max-steps", "2", "--max-train-samples", "64", "--max-length", "64")
-    done = run("train-masks", "demo", "demo", *sizes, "--device", "cpu", "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(app, ["train-masks", "demo", "demo", *sizes, "--device", "cpu", "--json"])
+    assert done.exit_code == 0, done.stderr
+    assert capfd.readouterr().out == ""
     result = json.loads(done.stdout)
     assert (result["verb"], result["steps"], result["metric"]) == ("train-masks", 2, "accuracy")
-    assert result["out"] == "runs/demo-demo"
-    assert (tmp_path / "runs" / "demo-demo" / "run.json").is_file()
+    assert result["out"] == "runs/demo"
+    assert (tmp_path / "runs" / "demo" / "run.json").is_file()
 
 
 def test_a_verdict_of_no_is_1(source: Path, tmp_path: Path) -> None:
@@ -101,13 +108,19 @@ def test_bad_input_is_2_with_one_error_and_one_hint(words: tuple[str, ...], sour
     assert_one_error_and_hint(done)
 
 
-def test_a_row_that_makes_no_sense_is_2_and_named_with_its_file(tmp_path: Path) -> None:
+def test_a_row_that_makes_no_sense_is_2_and_named_with_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [{"tokens": ["we", "saw"], "tags": ["O"] * count} for count in (2, 1)]
     (tmp_path / "names.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = run("train-masks", "demo", "names.jsonl", cwd=tmp_path)
-    assert done.returncode == ExitCode.BAD_INPUT
-    assert done.stdout == ""
-    assert "error: names.jsonl, row 2: 2 words, but 1 labels\nhint: " in done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["prunecli", "train-masks", "demo", "names.jsonl"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == ExitCode.BAD_INPUT
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "error: names.jsonl, row 2: 2 words, but 1 labels\nhint: " in said.err
     assert not (tmp_path / "runs").exists()
 
 

@@ -22,8 +22,14 @@ from tests import tiny
 pytestmark = pytest.mark.parametrize("model_type", tiny.MODEL_TYPES)
 
 
+@functools.cache
+def shared(model_type: str) -> transformers.PreTrainedModel:
+    """Return a tiny model that a test only looks at or runs."""
+    return tiny.tiny_model(model_type)
+
+
 def test_each_linear_stands_where_the_table_says_with_that_shape(model_type: str) -> None:
-    model = tiny.tiny_model(model_type)
+    model = shared(model_type)
     encoder = tiny.table(model)
     for layer in range(encoder.layers):
         for name, shape in linear_shapes(encoder, layer).items():
@@ -33,7 +39,7 @@ def test_each_linear_stands_where_the_table_says_with_that_shape(model_type: str
 
 
 def test_the_table_knows_every_linear_of_a_layer(model_type: str) -> None:
-    model = tiny.tiny_model(model_type)
+    model = shared(model_type)
     encoder = tiny.table(model)
     prefix = encoder.family.layer.format(layer=0)
     found = {name for name, module in model.base_model.named_modules() if isinstance(module, nn.Linear)}
@@ -41,7 +47,7 @@ def test_the_table_knows_every_linear_of_a_layer(model_type: str) -> None:
 
 
 def test_there_are_as_many_layers_as_the_config_says(model_type: str) -> None:
-    model = tiny.tiny_model(model_type)
+    model = shared(model_type)
     encoder = tiny.table(model)
     stack = model.base_model.get_submodule(encoder.family.layer.split(".{")[0])
     assert len(stack) == encoder.layers == tiny.LAYERS
@@ -60,7 +66,7 @@ def test_each_layer_is_computed_as_often_as_the_table_says(model_type: str) -> N
 
 
 def test_the_table_knows_which_linears_have_a_bias(model_type: str) -> None:
-    model = tiny.tiny_model(model_type)
+    model = shared(model_type)
     encoder = tiny.table(model)
     biased = {
         name
@@ -80,7 +86,7 @@ def whole_numbers(module: nn.Module, value: int) -> set[str]:
 
 
 def test_the_core_is_the_module_that_counts_heads(model_type: str) -> None:
-    model = tiny.tiny_model(model_type)
+    model = shared(model_type)
     encoder = tiny.table(model)
     core = encoder.family.core
     layer = model.base_model.get_submodule(encoder.module(0, "").removesuffix("."))
@@ -96,7 +102,7 @@ def test_the_core_is_the_module_that_counts_heads(model_type: str) -> None:
 
 
 def test_the_core_knows_its_width_and_whether_it_can_go(model_type: str) -> None:
-    model = tiny.tiny_model(model_type)
+    model = shared(model_type)
     encoder = tiny.table(model)
     core = encoder.family.core
     if core is None:
@@ -135,13 +141,13 @@ def test_an_argument_with_an_entry_a_head_is_called_what_the_table_says(model_ty
 
 
 def test_the_prefix_is_the_base_models(model_type: str) -> None:
-    model = tiny.tiny_model(model_type)
+    model = shared(model_type)
     assert tiny.row(model_type).prefix == model.base_model_prefix
     assert model.base_model is getattr(model, tiny.row(model_type).prefix)
 
 
 def test_the_sizes_are_those_of_the_config(model_type: str) -> None:
-    encoder = tiny.table(tiny.tiny_model(model_type))
+    encoder = tiny.table(shared(model_type))
     assert (encoder.heads, encoder.hidden, encoder.intermediate) == (
         tiny.ATTENTION_HEADS, tiny.HIDDEN, tiny.INTERMEDIATE,
     )  # fmt: skip
@@ -149,7 +155,7 @@ def test_the_sizes_are_those_of_the_config(model_type: str) -> None:
 
 def test_the_default_config_has_the_fields(model_type: str) -> None:
     config = AutoConfig.for_model(model_type).to_dict()
-    family = tiny.table(tiny.tiny_model(model_type)).family
+    family = tiny.table(shared(model_type)).family
     fields = (family.layers_field, family.heads_field, family.hidden_field, family.intermediate_field)
     assert set(fields) <= config.keys()
 
@@ -172,18 +178,18 @@ def test_the_tokenizer_class_exists_and_gives_the_models_inputs(model_type: str)
         "good", "film", return_token_type_ids="token_type_ids" in row.model_inputs
     )
     assert set(row.model_inputs) == encoded.keys()
-    model = tiny.tiny_model(model_type)
+    model = shared(model_type)
     model(**{name: torch.tensor([values]) for name, values in encoded.items()})
 
 
 def test_the_longest_input_fits(model_type: str) -> None:
-    model = tiny.tiny_model(model_type)
+    model = shared(model_type)
     with torch.no_grad():
         model(input_ids=torch.full((1, longest_input(model, tiny.table(model))), 7))
 
 
 def test_one_token_more_than_the_longest_input_does_not_fit(model_type: str) -> None:
-    model = tiny.tiny_model(model_type)
+    model = shared(model_type)
     if not any("position_embeddings" in name for name, _ in model.named_parameters()):
         pytest.skip("its positions are computed, not learned")
     with pytest.raises((IndexError, RuntimeError)):
@@ -192,7 +198,7 @@ def test_one_token_more_than_the_longest_input_does_not_fit(model_type: str) -> 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_groups_units_fill_each_side_that_they_touch(model_type: str, group: str) -> None:
-    model = tiny.tiny_model(model_type)
+    model = shared(model_type)
     encoder = tiny.table(model)
     for touch in touches(encoder, group, 0):
         weight = model.base_model.get_submodule(touch.module).weight
@@ -220,7 +226,7 @@ def test_removing_a_unit_by_hand_is_what_closing_its_gate_does(model_type: str, 
 
 
 def test_the_word_embeddings_stand_where_the_table_says(model_type: str) -> None:
-    model = tiny.tiny_model(model_type)
+    model = shared(model_type)
     words = model.base_model.get_submodule(tiny.table(model).family.words)
     assert words is model.get_input_embeddings()
 

@@ -1,23 +1,22 @@
 """A folder whose modeling file is ours, but whose config sends transformers elsewhere, is not trusted."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+import prunecli
 from prunecli.checkpoints.folder import read_checkpoint
+from prunecli.errors import InputError
 from prunecli.models.shipped import is_ours
 from tests import tiny
 
 
-def is_refused(folder: Path) -> bool:
-    done = subprocess.run(
-        [sys.executable, "-m", "prunecli", "verify-automodel", str(folder)],
-        capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False,
-    )  # fmt: skip
-    return done.returncode == 2 and "--trust-remote-code" in done.stderr
+def check_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="carries Python that prunecli did not write") as raised:
+        prunecli.verify_automodel(folder)
+    assert "--trust-remote-code" in str(raised.value.fix)
 
 
 def test_a_foreign_auto_map_runs_nothing(tiny_checkpoint: Callable[..., Path], tmp_path: Path) -> None:
@@ -29,7 +28,8 @@ def test_a_foreign_auto_map_runs_nothing(tiny_checkpoint: Callable[..., Path], t
     auto = "AutoModelForSequenceClassification"
     config["auto_map"][auto] = config["auto_map"][auto].replace("modeling_pruned", "evil")
     (cut / "config.json").write_text(json.dumps(config))
-    assert is_refused(cut) and not ran.exists()
+    check_refused(cut)
+    assert not ran.exists()
 
 
 def test_an_encoders_own_python_inside_our_class_runs_nothing(tmp_path: Path) -> None:
@@ -39,4 +39,5 @@ def test_an_encoders_own_python_inside_our_class_runs_nothing(tmp_path: Path) ->
     config["base_model_code"] = {"AutoConfig": "evil.Config", "AutoModel": "evil.Model"}
     (folder / "config.json").write_text(json.dumps(config))
     assert not is_ours(read_checkpoint(folder))
-    assert is_refused(folder) and not ran.exists()
+    check_refused(folder)
+    assert not ran.exists()

@@ -73,11 +73,14 @@ def test_a_plain_encoder_gets_a_new_head(
 
 
 def test_a_new_head_is_proven_and_named_on_the_command_line(tmp_path: Path) -> None:
-    words = ["convert", "demo", str(tmp_path / "out"), "--to", "masked-seq", "--num-labels", "3", "--json"]
-    done = CliRunner().invoke(app, words)
+    done = CliRunner().invoke(
+        app, ["convert", "demo", str(tmp_path / "out"), "--to", "masked-seq", "--num-labels", "3"]
+    )
     assert done.exit_code == 0, done.output
-    result = json.loads(done.stdout)
-    assert {finding["status"] for finding in result["findings"]} == {"pass"}
+    assert done.stderr.startswith(
+        "demo is BertForSequenceClassification, bert (stock); it becomes masked-seq\n"
+    )
+    assert f"Next: prunecli train-masks {tmp_path / 'out'} ROWS.jsonl" in done.stderr
     model = AutoModelForMaskedSeqModeling.from_pretrained(tmp_path / "out", num_labels=3, task="multilabel")
     assert model.config.label2id == {"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2}
 

@@ -56,7 +56,7 @@ def test_parquet_has_a_record_a_row(tmp_path: Path) -> None:
     rows = [{"text": "one", "label": 1}, {"text": "two", "label": None}]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
     assert list(read_records(str(tmp_path / "rows.parquet"))) == rows
-    with pytest.raises(InputError, match=r"cut\.parquet cannot be read"):
+    with pytest.raises(InputError, match=r"cut\.parquet is no Parquet file, or not all of one"):
         read(tmp_path, "cut.parquet", (tmp_path / "rows.parquet").read_bytes()[:40])
 
 

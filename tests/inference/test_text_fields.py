@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from prunecli.config.shared import parse_fields
 from prunecli.errors import InputError
-from prunecli.inference.text_fields import parse_fields, with_texts
+from prunecli.inference.text_fields import with_texts
 from prunecli.tasks import tasks
 
 
@@ -38,6 +39,12 @@ def test_the_first_record_decides_for_all() -> None:
     with pytest.raises(InputError, match=r"record 2: no field 'text_pair' \(it has text\)"):
         texts({"text": "a", "text_pair": "b"}, {"text": "a"})
     assert texts({"text": "a"}, {"text": "a", "text_pair": "b"}) == [("a",), ("a",)]
+
+
+def test_a_mistyped_field_is_answered_with_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"no field 'bdy' \(it has id, body\)") as caught:
+        texts({"id": 1, "body": "a"}, fields=("bdy",))
+    assert caught.value.fix == "did you mean body?"
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """Models of several positions on tiny encoders, their inputs, and a child that has no prunecli."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import transformers
 
 from prunecli import AutoModelForMaskedSeqModeling
 from tests import tiny
+from tests.warm_child import run_code
 
 FAMILIES = ("bert", "roberta", "deberta-v2", "xlm-roberta", "modernbert", "electra", "distilbert", "mpnet")
 INDICES_BM = torch.tensor([[1, 4, 8], [0, 5, 2]])  # the second row has six tokens
@@ -46,8 +45,7 @@ def inputs(model: Any) -> dict[str, Any]:
 
 
 CHILD = """
-import json, sys
-sys.modules["prunecli"] = None  # an import of it fails
+import json
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 for folder in json.loads(sys.argv[1]):
@@ -60,9 +58,4 @@ for folder in json.loads(sys.argv[1]):
 
 def run_child(folders: list[str], tmp_path: Path) -> None:
     """Load folders as anyone would, where there is no prunecli; write outputs and save again."""
-    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", CHILD, json.dumps(folders)],
-        env=offline, stdin=subprocess.DEVNULL, cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run_code(CHILD, json.dumps(folders), tmp_path)

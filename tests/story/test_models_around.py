@@ -1,8 +1,6 @@
 """Models around an encoder: train, cut, prove, use; the folders are whole without prunecli."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from prunecli.errors import MaskError, UnsupportedModelError
 from prunecli.masks import MaskSet
 from prunecli.masks.units import GROUPS
 from tests import tiny
+from tests.warm_child import run_code
 
 RANDOM = np.random.default_rng(0)
 RANKS, KEEPS, MASKED = (
@@ -178,8 +177,7 @@ def test_a_cut_model_gets_a_head_of_ours_and_loses_it(
 
 
 CHILD = """
-import json, sys
-sys.modules["prunecli"] = None  # an import of it fails
+import json
 import torch, transformers
 from safetensors.torch import load_file, save_file
 trust = {"trust_remote_code": True, "local_files_only": True}
@@ -221,12 +219,7 @@ def test_cut_folders_load_train_and_reload_without_prunecli(tiny_checkpoint: Sav
         save_file(tiny.tiny_inputs(model), folder / "inputs.st")
         with torch.no_grad():
             wanted[folder] = dict(model(**tiny.tiny_inputs(model)))
-    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-I", "-W", "ignore", "-c", CHILD, json.dumps([str(folder) for folder in wanted])],
-        env=offline, stdin=subprocess.DEVNULL, cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run_code(CHILD, json.dumps([str(folder) for folder in wanted]), tmp_path)
     for folder, outputs in wanted.items():
         own = "AutoModel" + outputs_class(folder)
         found = load_file(folder / f"{own}.st")

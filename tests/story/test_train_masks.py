@@ -88,7 +88,7 @@ def test_the_dense_model_of_a_run_loads_with_stock_classes(run_folder: Path) -> 
 
 def test_freeze_leaves_the_weights_exactly_as_they_were(tmp_path: Path) -> None:
     train_masks.run(
-        TrainMasksConfig.of({**FAST, "freeze": True, "num_epochs": 1, "out": tmp_path / "run"}), silent
+        TrainMasksConfig.of({**FAST, "freeze": True, "max_steps": 3, "out": tmp_path / "run"}), silent
     )
     before = load_file(Path(prunecli.__file__).parent / "demo" / "model" / "model.safetensors")
     after = load_file(tmp_path / "run" / "model" / "model.safetensors")
@@ -106,34 +106,31 @@ def same_outcome(left: Path, right: Path) -> bool:
     return all(a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a) for a, b in pairs)
 
 
-def test_a_run_interrupted_within_an_epoch_resumes_to_the_same_outcome(
+COMMAND = """
+from prunecli.training import arguments
+arguments.SAVE_EVERY = 4
+from prunecli.cli.app import main
+main()
+"""
+
+
+def test_a_run_killed_within_an_epoch_resumes_to_the_same_outcome(
     tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arguments, "SAVE_EVERY", 4)
-    config = {**FAST, "out": tmp_path / "run"}
-
-    def stop(label: str, done: int, total: int) -> None:
-        if done == 7:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train_masks.run(TrainMasksConfig.of(config), stop)
-    assert not (tmp_path / "run").exists() and (tmp_path / "run.partial" / "checkpoint-4").is_dir()
-    train_masks.run(TrainMasksConfig.of({**config, "resume": True}), silent)
-    assert same_outcome(tmp_path / "run", run_folder)
-
-
-def test_a_run_killed_outright_resumes_to_the_same_outcome(tmp_path: Path, run_folder: Path) -> None:
+    """Interrupts in the same process: tests/story/test_task_kinds.py."""
     out = tmp_path / "run"
     options = [
         f"--{name.replace('_', '-')}={value}"
         for name, value in FAST.items()
         if name not in ("model", "task", "learn_masks")
     ]
-    command = [sys.executable, "-m", "prunecli", "train-masks", "demo", "demo", "--out", str(out), *options]
-    command += ["--learn-masks", "head", "--learn-masks", "ffn_int"]
+    words = ["train-masks", "demo", "demo", "--out", str(out), *options]
+    words += ["--learn-masks", "head", "--learn-masks", "ffn_int"]
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # sums in another order would differ in the last bit
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=one_thread)
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *words],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=one_thread,
+    )  # fmt: skip
     deadline = time.monotonic() + 120
     while not any((partial_path(out)).glob("checkpoint-*/trainer_state.json")):
         assert process.poll() is None and time.monotonic() < deadline
@@ -141,6 +138,7 @@ def test_a_run_killed_outright_resumes_to_the_same_outcome(tmp_path: Path, run_f
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not out.exists()
+    monkeypatch.setattr(arguments, "SAVE_EVERY", 4)
     train_masks.run(TrainMasksConfig.of({**FAST, "out": out, "resume": True}), silent)
     assert same_outcome(out, run_folder)
 
@@ -160,9 +158,10 @@ def test_resuming_a_complete_run_returns_its_result(run_folder: Path) -> None:
 
 
 def test_frozen_epochs_train_under_fixed_masks(tmp_path: Path) -> None:
-    config = TrainMasksConfig.of({**FAST, "frozen_epochs": 1, "out": tmp_path / "run", "log_loss_every": 1})
+    few = {**FAST, "max_train_samples": 96, "log_loss_every": 1}
+    config = TrainMasksConfig.of({**few, "frozen_epochs": 1, "out": tmp_path / "run"})
     history = train_masks.run(config, silent).history
-    densities = {entry["density"] for entry in history if "density" in entry and entry["step"] > 10}
+    densities = {entry["density"] for entry in history if "density" in entry and entry["step"] > 3}
     assert len(densities) == 1
 
 
@@ -177,7 +176,7 @@ def test_a_plain_encoder_gets_a_new_head_and_says_so(
         text = (Path(prunecli.__file__).parent / "demo" / "model" / name).read_text()
         (tmp_path / "plain" / name).write_text(text)
     config = TrainMasksConfig.of(
-        {**FAST, "model": str(tmp_path / "plain"), "num_epochs": 1, "out": tmp_path / "run"}
+        {**FAST, "model": str(tmp_path / "plain"), "max_steps": 1, "out": tmp_path / "run"}
     )
     result = train_masks.run(config, silent)
     assert result.dense is None and "classifier.weight" in result.new_parameters

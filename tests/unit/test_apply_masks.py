@@ -52,6 +52,7 @@ def test_a_dry_run_writes_nothing_and_says_what_would_be(bert: Path, masks: Path
         done.parameters, done.bytes, done.heads, done.neurons,
     )  # fmt: skip
     assert planned.files == tuple(sorted(path.name for path in (tmp_path / "out").iterdir()))
+    assert planned.tokens == tiny.TOKENS  # FLOPs are counted at no more than the model takes
 
 
 def test_a_dry_run_needs_no_torch(bert: Path, masks: Path) -> None:

@@ -111,7 +111,7 @@ def test_a_folder_without_a_config_says_so(tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_no_folder_says_so(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not a folder"):
+    with pytest.raises(InputError, match="no such folder"):
         read_checkpoint(tmp_path / "absent")
 
 

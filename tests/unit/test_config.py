@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from prunecli import methods
 from prunecli.config import (
     ApplyMasksConfig,
     BenchmarkConfig,
@@ -15,9 +16,11 @@ from prunecli.config import (
     TrainMasksConfig,
     VerifyConfig,
 )
+from prunecli.config.contradictions import KNOWN_METHODS
 from prunecli.config.shared import WIDTHS
 from prunecli.errors import InputError
 from prunecli.fields import VerbConfig, config_fields, plain
+from prunecli.training.arguments import facts_of
 
 VERBS = (
     TrainMasksConfig,
@@ -202,7 +205,13 @@ def test_groups_come_in_one_order_and_once(asked: list[str], groups: tuple[str, 
 def test_the_run_folder_is_named_after_model_and_task() -> None:
     config = TrainMasksConfig.of({"model": "org/bert-base", "task": "data/rows.csv"})
     assert config.out_folder == Path("runs/bert-base-rows")
+    named = TrainMasksConfig.of({"model": "models/minilm-qqp", "task": "qqp", "sweep": "0.5"})
+    assert named.out_folder == Path("runs/minilm-qqp-sweep"), "which says the task already"
     assert train(out="x").out_folder == Path("x")
+
+
+def test_what_is_known_of_methods_before_torch_is_what_their_files_say() -> None:
+    assert {name: facts_of(methods.get(name)) for name in methods.names()} == KNOWN_METHODS
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -2,8 +2,6 @@
 
 import copy
 import pickle
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -237,10 +235,3 @@ def test_gradients_reach_everything_with_checkpointing() -> None:
     output = model(**inputs, labels=torch.tensor([0, 1]))
     (output.loss + output.pruning_logits.sum()).backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
-
-
-def test_the_package_offers_them_lazily() -> None:
-    loaded = "print('torch' in sys.modules)"
-    code = f"import sys, prunecli; {loaded}; prunecli.register_auto_models; {loaded}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "True"]

@@ -7,7 +7,7 @@ import pytest
 
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import InputError, TargetExistsError
-from prunecli.training.resuming import check_run_target, finish, work_folder
+from prunecli.training.resuming import check_run_target, finish, is_finished, work_folder
 
 
 def config(out: Path, **values: Any) -> TrainMasksConfig:
@@ -102,6 +102,7 @@ def test_an_interrupted_run_asks_what_to_do(tmp_path: Path) -> None:
 def test_a_finished_run_is_resumed_by_doing_nothing(tmp_path: Path) -> None:
     (tmp_path / "run" / "model").mkdir(parents=True)
     (tmp_path / "run" / "run.json").write_text("{}")
-    assert check_run_target(config(tmp_path / "run", resume=True))
+    assert is_finished(config(tmp_path / "run", resume=True))
+    check_run_target(config(tmp_path / "run", resume=True))
     with pytest.raises(TargetExistsError):
         check_run_target(config(tmp_path / "run"))

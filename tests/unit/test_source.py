@@ -77,7 +77,9 @@ def test_a_hub_id_may_begin_like_a_folder_without_checkpoints(here: Path) -> Non
 
 @pytest.mark.parametrize("name", ["no-such-model-here", "someone/no-such-model-here"])
 def test_a_hub_id_out_of_reach_says_so(name: str) -> None:
-    with pytest.raises(OfflineError, match="cannot be had from the hub") as raised:
+    with pytest.raises(
+        OfflineError, match="no such folder, and the hub does not give it: it is out of reach"
+    ) as raised:
         find_model(name, "qqp")
     assert raised.value.fix
 

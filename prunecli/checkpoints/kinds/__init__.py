@@ -6,6 +6,7 @@
 from functools import cache
 from pathlib import Path
 
+from prunecli.checkpoints.folder import check_folder
 from prunecli.checkpoints.kinds.base import Kind, peek
 from prunecli.checkpoints.run_folder import is_run, model_of
 from prunecli.errors import InputError
@@ -28,8 +29,7 @@ def recognise(folder: Path, insisted: str | None = None) -> str:
     Raises:
         InputError: It is none, or two at once.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder", "name the folder of a saved checkpoint")
+    check_folder(folder)
     if is_run(folder):
         raise InputError(
             f"{folder} is a run folder of train-masks",

@@ -20,8 +20,10 @@ def _read(file: IO[bytes], name: str) -> Iterator[Reading]:
     try:
         for batch in pyarrow.parquet.ParquetFile(file).iter_batches(ROWS):
             yield from map(_plain, batch.to_pylist())
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{name} cannot be read: {str(error).splitlines()[0]}") from None
+    except (pyarrow.ArrowException, OSError):
+        raise InputError(
+            f"{name} is no Parquet file, or not all of one", "write or copy it once more"
+        ) from None
 
 
 def _plain(value: Any) -> Any:
