@@ -14,7 +14,9 @@ from transformers import AutoConfig, AutoModel
 
 from prunecli.errors import PruneError
 from prunecli.models import masked_seq_sources as sources
-from prunecli.models.modeling_masked_seq import MULTILABEL, MaskedSeqConfig, MaskedSeqModel, without_pooler
+from prunecli.models.modeling_around import without_pooler
+from prunecli.models.modeling_losses import MULTILABEL
+from prunecli.models.modeling_masked_seq import MaskedSeqConfig, MaskedSeqModel
 
 TOLERANCE = 1e-5
 

@@ -20,7 +20,8 @@ from prunecli.checkpoints.kinds import irti_masked_seq
 from prunecli.checkpoints.source import WANTED, find_model
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.models import modeling_masked_seq
-from prunecli.models.modeling_masked_seq import MULTILABEL, MaskedSeqConfig
+from prunecli.models.modeling_losses import MULTILABEL
+from prunecli.models.modeling_masked_seq import MaskedSeqConfig
 
 TASK = "masked-seq"
 HUB = ("revision", "token", "cache_dir", "force_download", "local_files_only")

@@ -6,48 +6,30 @@ Load it with `trust_remote_code=True`; torch and transformers are all it needs.
 """
 
 import contextvars
-import inspect
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
-from types import SimpleNamespace
 
 import torch
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForSequenceClassification,
-    PretrainedConfig,
-    PreTrainedModel,
-)
+from transformers import AutoModel, AutoModelForSequenceClassification
 from transformers.modeling_outputs import ModelOutput, SequenceClassifierOutput, TokenClassifierOutput
 
-from .modeling_pruned import narrow, resize  # it travels beside this file
+from .modeling_around import FILES as SHARED  # they travel beside this file
+from .modeling_around import AroundConfig, AroundModel, taken_by, without_pooler
+from .modeling_losses import pruning_loss, ranking_loss
+from .modeling_pruned import narrow, resize
 
 RERANKING, PRUNING_ONLY = "reranking_pruning", "pruning_only"
 PRUNE, KEEP = 0, 1
 PRUNING_LABELS = {PRUNE: "prune", KEEP: "keep"}
-IGNORED = -100  # label of tokens without one
 # States that the pruning head can read: the encoder's output, or what goes into its last norm.
 LAST_HIDDEN_STATE, PRE_FINAL_NORM = "last_hidden_state", "pre_final_norm"
 FINAL_NORM = "final_norm"
-# What a config must not decide: code, downloads, types of numbers.
-NOT_THE_BASES = (
-    "auto_map", "architectures", "trust_remote_code", "_name_or_path", "name_or_path", "dtype", "torch_dtype",
-    "attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation",
-    "_experts_implementation", "quantization_config", "transformers_version",
-)  # fmt: skip
-# Sizes that others look for in the outer config.
-SHOWN = ("vocab_size", "hidden_size", "max_position_embeddings", "type_vocab_size", "pad_token_id")
 
 
-class PruningEncoderConfig(PretrainedConfig):
+class PruningEncoderConfig(AroundConfig):
     """What the encoder is, and what stands on it.
 
     mode: `reranking_pruning` (a score and keep or prune for each token) or `pruning_only`.
-    base_model_config: the stock config of the encoder, with its `model_type`.
-    base_model_cut: what was cut out of the encoder, as `modeling_pruned.py` explains it; None where nothing was.
     pruning_config: `classifier_dropout`, `hidden_state` (which state the pruning head reads), `default_threshold`.
     """
 
@@ -61,32 +43,16 @@ class PruningEncoderConfig(PretrainedConfig):
         if mode not in (RERANKING, PRUNING_ONLY):
             raise ValueError(f"mode {mode!r} is neither {RERANKING!r} nor {PRUNING_ONLY!r}")
         self.mode = mode
-        self.base_model_config = {
-            key: value for key, value in (base_model_config or {}).items() if key not in NOT_THE_BASES
-        }
-        self.base_model_config.setdefault("model_type", "bert")
-        self.base_model_cut = base_model_cut
-        kwargs.pop("new_parameters", None)  # said of a head that nobody has trained: who saves this has
         self.pruning_config = {
             "classifier_dropout": 0.1,
             "hidden_state": LAST_HIDDEN_STATE,
             "default_threshold": None,
             **(pruning_config or {}),
         }
-        base = self.base_config()
-        for name in SHOWN:
-            kwargs.pop(name, None)
-            if hasattr(base, name):
-                setattr(self, name, getattr(base, name))
+        super().__init__(base_model_config, base_model_cut, **kwargs)
         if "id2label" not in kwargs and "num_labels" not in kwargs:
-            kwargs["id2label"] = base.id2label if mode == RERANKING else PRUNING_LABELS
-            kwargs["label2id"] = {name: number for number, name in kwargs["id2label"].items()}
-        super().__init__(pad_token_id=getattr(base, "pad_token_id", None), **kwargs)
-
-    def base_config(self):
-        """Return the stock config of the encoder."""
-        entries = dict(self.base_model_config)
-        return AutoConfig.for_model(entries.pop("model_type"), **entries)
+            self.id2label = self.base_config().id2label if mode == RERANKING else dict(PRUNING_LABELS)
+            self.label2id = {name: number for number, name in self.id2label.items()}
 
 
 @dataclass
@@ -138,21 +104,13 @@ class PruningHead(nn.Module):
         return self.classifier(self.dropout(hidden_states))
 
 
-class PruningEncoderModel(PreTrainedModel):
+class PruningEncoderModel(AroundModel):
     """The stock model and the pruning head; `forward` returns the logits of both."""
 
     config_class = PruningEncoderConfig
-    # The stock class decides when it is built; this one stands in nobody's way.
-    supports_gradient_checkpointing = True
-    _supports_sdpa = _supports_flash_attn = _supports_flash_attn_2 = _supports_flex_attn = True
-    _supports_attention_backend = True
 
     def __init__(self, config):
-        asked = (
-            {}
-            if config._attn_implementation is None
-            else {"attn_implementation": config._attn_implementation}
-        )
+        asked = self.asked(config)
         super().__init__(config)
         base = config.base_config()
         if config.mode == RERANKING:
@@ -161,7 +119,7 @@ class PruningEncoderModel(PreTrainedModel):
             # whoever replaces a module here (adapters, pruning) has replaced it there.
             self.__dict__["_modules"] = stock._modules
         else:
-            stock = _without_pooler(base, asked)
+            stock = without_pooler(AutoModel.from_config, base, **asked)
             self.add_module(stock.base_model_prefix, stock)
         self.__dict__["stock"] = stock
         # What the stock class took: a second model of this config must not ask for what it cannot do.
@@ -169,8 +127,8 @@ class PruningEncoderModel(PreTrainedModel):
         self.base_model_prefix = stock.base_model_prefix
         self._no_split_modules = stock._no_split_modules
         self.pruning_head = PruningHead(base.hidden_size, config.pruning_config["classifier_dropout"])
-        if config.base_model_cut is not None:
-            cut = SimpleNamespace(**config.base_model_cut)
+        cut = config.cut()
+        if cut is not None:
             resize(stock.base_model, cut)
             narrow(self, cut.narrowed_head, cut.hidden_dimensions)
         self._hook_state()
@@ -193,43 +151,16 @@ class PruningEncoderModel(PreTrainedModel):
         else:
             self.stock._init_weights(module)
 
-    def _run(self, inputs):
-        """Return the stock model's output and the pruning logits.
-
-        Args:
-            inputs: Arguments of the forward method; None and segments of models without them are left out.
-        """
-        takes = inspect.signature(self.stock.forward).parameters
-        if "token_type_ids" not in takes:
-            inputs = {**inputs, "token_type_ids": None}
-        output = self.stock(
-            **{name: value for name, value in inputs.items() if value is not None}, return_dict=True
-        )
+    def _run(self, **inputs):
+        """Return the stock model's output and the pruning logits; inputs that are None are left out."""
+        output = self.stock(**taken_by(self.stock, inputs), return_dict=True)
         state = _state.get()
         _state.set(None)
         return output, self.pruning_head(state.to(self.pruning_head.classifier.weight.dtype))
 
-    def forward(
-        self,
-        input_ids=None,
-        attention_mask=None,
-        token_type_ids=None,
-        position_ids=None,
-        inputs_embeds=None,
-        output_attentions=None,
-        output_hidden_states=None,
-        return_dict=None,
-    ):
+    def forward(self, input_ids=None, attention_mask=None, token_type_ids=None, return_dict=None, **kwargs):
         output, pruning_logits = self._run(
-            {
-                "input_ids": input_ids,
-                "attention_mask": attention_mask,
-                "token_type_ids": token_type_ids,
-                "position_ids": position_ids,
-                "inputs_embeds": inputs_embeds,
-                "output_attentions": output_attentions,
-                "output_hidden_states": output_hidden_states,
-            }
+            input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids, **kwargs
         )
         found = PruningEncoderOutput(
             ranking_logits=output.get("logits"),
@@ -239,27 +170,12 @@ class PruningEncoderModel(PreTrainedModel):
         )
         return found.to_tuple() if return_dict is False else found
 
-    def resize_token_embeddings(self, *args, **kwargs):
-        embeddings = super().resize_token_embeddings(*args, **kwargs)
-        self.config.base_model_config["vocab_size"] = self.config.vocab_size = embeddings.num_embeddings
-        self.stock.config.vocab_size = embeddings.num_embeddings
-        return embeddings
-
-    def get_input_embeddings(self):
-        return self.base_model.get_input_embeddings()
-
-    def set_input_embeddings(self, value):
-        self.base_model.set_input_embeddings(value)
-
     def save_pretrained(self, save_directory, **kwargs):
         """Save the weights, a config that says where the classes are, and the files with the classes."""
         self.config.auto_map = auto_map(self.config.to_dict())
         super().save_pretrained(save_directory, **kwargs)
         if kwargs.get("is_main_process", True):
-            for name in FILES:
-                source, target = Path(__file__).with_name(name), Path(save_directory) / name
-                if not (target.exists() and target.samefile(source)):
-                    shutil.copyfile(source, target)
+            self.save_files(save_directory, FILES)
 
 
 class PruningEncoderForSequenceClassification(PruningEncoderModel):
@@ -285,8 +201,9 @@ class PruningEncoderForSequenceClassification(PruningEncoderModel):
         return_dict=None,
         **kwargs,
     ):
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
-        output, pruning_logits = self._run({**inputs, **kwargs})
+        output, pruning_logits = self._run(
+            input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids, **kwargs
+        )
         found = PruningSequenceOutput(
             loss=None if labels is None else ranking_loss(output.logits, labels),
             logits=output.logits,
@@ -321,8 +238,9 @@ class PruningEncoderForTokenClassification(PruningEncoderModel):
         labels: [batch, tokens], 1 where a token is to be kept, -100 where it does not count.
         relevance: [batch], the label of the score, whose loss is added; unused where the mode has none.
         """
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
-        output, pruning_logits = self._run({**inputs, **kwargs})
+        output, pruning_logits = self._run(
+            input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids, **kwargs
+        )
         losses = [] if labels is None else [pruning_loss(pruning_logits, labels)]
         if relevance is not None and "logits" in output:
             losses.append(ranking_loss(output.logits, relevance))
@@ -336,31 +254,8 @@ class PruningEncoderForTokenClassification(PruningEncoderModel):
         return found.to_tuple() if return_dict is False else found
 
 
-def ranking_loss(logits, labels):
-    """Binary cross-entropy for one label or labels of the logits' shape, else cross-entropy over the labels."""
-    if logits.shape[-1] == 1 or labels.shape == logits.shape:
-        return nn.functional.binary_cross_entropy_with_logits(logits, labels.view_as(logits).to(logits.dtype))
-    return nn.functional.cross_entropy(logits, labels.view(-1).long())
-
-
-def pruning_loss(logits, labels):
-    """Cross-entropy over the tokens that have a label; 0 where none has one."""
-    total = nn.functional.cross_entropy(
-        logits.view(-1, logits.shape[-1]), labels.view(-1), ignore_index=IGNORED, reduction="sum"
-    )
-    return total / (labels != IGNORED).sum().clamp(min=1)
-
-
-def _without_pooler(base, asked):
-    """Build the bare encoder; a pooler would have weights that nothing reads."""
-    try:
-        return AutoModel.from_config(base, add_pooling_layer=False, **asked)
-    except TypeError:  # an encoder that never has one
-        return AutoModel.from_config(base, **asked)
-
-
 MODULE = "modeling_pruning_encoder"
-FILES = (f"{MODULE}.py", "modeling_pruned.py")
+FILES = (f"{MODULE}.py", *SHARED)
 
 
 def auto_map(config):

@@ -60,7 +60,7 @@ class Shipped:
     @property
     def names(self) -> str:
         """Return the names of the files, for messages."""
-        return " and ".join(self.files)
+        return ", ".join(self.files)
 
 
 def is_around(config: Mapping[str, Any]) -> bool:

@@ -80,7 +80,7 @@ def reference_outputs(
     carried = shipped(checkpoint)
     if carried is not None and not is_ours(checkpoint):
         raise InputError(
-            f"{against}: its {carried.names} is not prunecli's own",
+            f"{against}: not prunecli's own: {carried.names}",
             "compare against a run folder or a dense checkpoint",
         )
     if masks is not None and is_cut(checkpoint.config):

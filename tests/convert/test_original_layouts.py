@@ -27,7 +27,8 @@ from tests.convert.conftest import (
 )
 
 FILES = (
-    "README.md", "config.json", WEIGHTS, "modeling_pruned.py", "modeling_pruning_encoder.py", "prunecli.json",
+    "README.md", "config.json", WEIGHTS, "modeling_around.py", "modeling_losses.py", "modeling_pruned.py",
+    "modeling_pruning_encoder.py", "prunecli.json",
     "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModel
 
 from prunecli import AutoModelForMaskedSeqModeling
-from prunecli.models import modeling_masked_seq
+from prunecli.models import modeling_losses, modeling_masked_seq
 from prunecli.models.modeling_masked_seq import MaskedSeqConfig
 from tests import tiny
 from tests.masked_seq.conftest import FAMILIES, INDICES_BM, Save, inputs
@@ -56,7 +56,7 @@ def test_an_unlabelled_position_at_padding_is_warned_of(
     classes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(modeling_masked_seq.logger, "warning_once", said.append, raising=False)
+    monkeypatch.setattr(modeling_losses.logger, "warning_once", said.append, raising=False)
     classes(**inputs(classes))
     assert said == []
     classes(**{**inputs(classes), "mask_indices": torch.tensor([[1], [7]])})

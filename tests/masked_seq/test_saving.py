@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from prunecli import AutoModelForMaskedSeqModeling
 from prunecli.errors import InputError
-from prunecli.models import modeling_masked_seq
+from prunecli.models import modeling_masked_seq, modeling_pruning_encoder
 from tests import tiny
 from tests.masked_seq.conftest import FAMILIES, NAMES, Save, inputs, run_child
 
@@ -49,7 +49,7 @@ def test_a_saved_folder_loads_as_it_was(task: str, tiny_checkpoint: Save, tmp_pa
     assert torch.equal(again(**inputs(model)).logits, model(**inputs(model)).logits)
     assert any(name.startswith("text_encoder.") for name in load_file(tmp_path / "model.safetensors"))
     assert {path.name for path in tmp_path.iterdir()} == {
-        "config.json", "model.safetensors", "modeling_masked_seq.py", "modeling_pruned.py",
+        "config.json", "model.safetensors", *modeling_masked_seq.FILES,
     }  # fmt: skip
     assert again.base_model is again.text_encoder
 
@@ -116,14 +116,20 @@ def test_nothing_is_said_that_is_not_needed(
     assert caplog.records == []
 
 
-def test_the_file_that_travels_needs_only_torch_and_transformers() -> None:
+@pytest.mark.parametrize("module", [modeling_masked_seq, modeling_pruning_encoder])
+def test_the_files_that_travel_need_only_torch_and_transformers(module: Any) -> None:
+    """The first imports all the others itself: transformers 4 copies no files that these import."""
+    first, *others = (_imported(Path(module.__file__).with_name(file)) for file in module.FILES)
+    siblings = {file.removesuffix(".py") for file in module.FILES[1:]}
+    assert siblings <= first <= {"torch", "transformers", *siblings}
+    assert set().union(*others) == {"torch", "transformers"}
+
+
+def _imported(file: Path) -> set[str]:
     names = []
-    for file in modeling_masked_seq.FILES:
-        tree = ast.parse(Path(modeling_masked_seq.__file__).with_name(file).read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                names += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names.append(str(node.module))
-    others = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
-    assert others == {"torch", "transformers", "modeling_pruned"}
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names.append(str(node.module))
+    return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)

@@ -20,7 +20,7 @@ from prunecli.inference.kinds.classification import THRESHOLD
 from prunecli.inference.text_fields import known_single_fields, text_in
 from prunecli.inference.text_reader import TextReader, text_logits
 from prunecli.inference.windows import Tokens
-from prunecli.models.modeling_masked_seq import MULTILABEL
+from prunecli.models.modeling_losses import MULTILABEL
 
 INDICES, CHARACTERS = "mask_indices", "characters"
 
