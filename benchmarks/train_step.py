@@ -1,12 +1,14 @@
-"""What do trainable gates cost a training step?
+"""What do trainable gates cost a training step, and what does a step of the cut model take?
 
 Copies of one model train side by side in one process: one by the stock `Trainer`, without gates, the others by
-`MaskTrainer` with gates on some group of units. They take turns, step by step, on the same batches. A step is
+`MaskTrainer` with gates on some group of units, or without gates on a model that lost heads and neurons evenly, as
+recovery training does after a run. They take turns, step by step, on the same batches. A step is
 what the Trainer's loop does: `training_step` (forward, loss, backward), clipping, optimizer, schedule. A round
-is a few steps of each; its ratio is the median step with gates over the median step without.
+is a few steps of each; its ratio is the median step of the other over the median plain step.
 
     python benchmarks/train_step.py --batch-size 32 --length 128
     python benchmarks/train_step.py MODEL --placement auto weight activation --json
+    python benchmarks/train_step.py --kept 0.5 0.3 0.2      cut models, too
     OMP_NUM_THREADS=1 python benchmarks/train_step.py --cpu-time      where others use the machine too
 """
 
@@ -20,6 +22,7 @@ from pathlib import Path
 from statistics import median
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from transformers import (
     BertConfig,
@@ -31,11 +34,14 @@ from transformers import (
 
 from prunecli import methods
 from prunecli.checkpoints.folder import read_checkpoint
-from prunecli.encoders import for_config
+from prunecli.encoders import Encoder, for_config
+from prunecli.masks import MaskSet
+from prunecli.masks.budget import encoder_flops
 from prunecli.masks.gates import GatedLinear
-from prunecli.masks.units import GROUPS
+from prunecli.masks.units import GROUPS, PRICED_GROUPS, mask_shape
 from prunecli.models.loading import load_model
 from prunecli.training.gates import Gates, attach
+from prunecli.training.live_cut import cut_live
 from prunecli.training.trainer import MaskTrainer
 
 STEPS = 4  # of each subject in a round
@@ -48,7 +54,7 @@ Batch = dict[str, torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A step with gates over one without: the median of the rounds' ratios, and their range."""
+    """A step over a plain one: the median of the rounds' ratios, and their range."""
 
     learned: str
     placement: str
@@ -64,15 +70,27 @@ class Cost:
 
 
 class Subject:
-    """A copy of a model with its trainer; `learned` says which gates it gets, None is the plain step."""
+    """A copy of a model with its trainer.
 
-    def __init__(self, model: PreTrainedModel, folder: str, learned: str | None, placement: str) -> None:
+    Args:
+        model: The dense model.
+        folder: For the Trainer.
+        learned: Which gates it gets; None for none.
+        placement: Where they act.
+        kept: Share of the heads and neurons of each layer that stays.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, folder: str, learned: str | None, placement: str, kept: float = 1.0
+    ) -> None:
         self.model, self.on_activation = copy.deepcopy(model), PLACEMENTS[placement]
         arguments = TrainingArguments(folder, report_to=[], use_cpu=not torch.cuda.is_available())
+        encoder = for_config(model.config.to_dict())
+        if kept < 1:
+            cut_live(self.model, encoder, even_masks(encoder, kept))
         if learned is None:
             self.trainer = Trainer(self.model, arguments)
         else:
-            encoder = for_config(model.config.to_dict())
             gates = Gates(methods.get("gumbel-sigmoid"), encoder, LEARNED[learned], "open", seed=0)
             attach(self.model, encoder, gates)
             weights = {"sparsity": 0.1, "quantization": 0.01}
@@ -93,6 +111,14 @@ class Subject:
         loss.item()  # waits for an accelerator
 
 
+def even_masks(encoder: Encoder, kept: float) -> MaskSet:
+    """Keep the first units of every layer."""
+    masks = {group: np.zeros(mask_shape(encoder, group), dtype=np.float32) for group in PRICED_GROUPS}
+    for mask in masks.values():
+        mask[:, : round(kept * mask.shape[1])] = 1.0
+    return MaskSet(masks)
+
+
 def measure(subjects: list[Subject], batches: list[Batch], rounds: int, cpu_time: bool) -> list[list[float]]:
     """Return each subject's median step of each round, in milliseconds; a first round warms up."""
     clock = time.process_time if cpu_time else time.perf_counter
@@ -110,6 +136,15 @@ def measure(subjects: list[Subject], batches: list[Batch], rounds: int, cpu_time
     return [kept[1:] for kept in medians]
 
 
+def _flops(model: PreTrainedModel, kept: float, length: int) -> str:
+    """Say what share of the encoder's FLOPs a cut leaves."""
+    encoder = for_config(model.config.to_dict())
+    left, dense = (
+        encoder_flops(encoder, masks, length) for masks in (even_masks(encoder, kept), MaskSet({}))
+    )
+    return f"{left / dense:.1%} FLOPs"
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Compare training steps with and without gates.")
@@ -118,6 +153,9 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=128, help="tokens an example")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--placement", nargs="+", choices=PLACEMENTS, default=["auto"])
+    parser.add_argument(
+        "--kept", nargs="+", type=float, default=[], help="shares of heads and neurons of cut models"
+    )
     parser.add_argument("--cpu-time", action="store_true", help="CPU seconds of the process, not wall time")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
@@ -128,20 +166,22 @@ def main() -> None:
     labels = torch.arange(asked.batch_size) % 2
     tokens = torch.randint(model.config.vocab_size, (STEPS, asked.batch_size, asked.length))
     batches = [{"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels} for ids in tokens]
-    kinds = [(learned, placement) for learned in LEARNED for placement in asked.placement]
+    gates = [(learned, placement) for learned in LEARNED for placement in asked.placement]
     with tempfile.TemporaryDirectory() as folder:
-        subjects = [Subject(model, folder, *kind) for kind in [(None, "auto"), *kinds]]
-        plain, *gated = measure(subjects, batches, asked.rounds, asked.cpu_time)
-    found = [Cost.of(kind, steps, plain) for kind, steps in zip(kinds, gated, strict=True)]
+        subjects = [Subject(model, folder, *kind) for kind in [(None, "auto"), *gates]]
+        subjects += [Subject(model, folder, None, "auto", kept) for kept in asked.kept]
+        plain, *others = measure(subjects, batches, asked.rounds, asked.cpu_time)
+    kinds = [*gates, *(("cut", _flops(model, kept, asked.length)) for kept in asked.kept)]
+    found = [Cost.of(kind, steps, plain) for kind, steps in zip(kinds, others, strict=True)]
     if asked.json:
         print(json.dumps({"plain_milliseconds": median(plain), "costs": [asdict(cost) for cost in found]}))
         return
     threads = torch.get_num_threads()
     print(f"batch {asked.batch_size} x {asked.length}, {threads} threads, {asked.rounds} rounds")
-    print(f"{'gates':<9}{'placement':<12}ms a step   ratio   range")
-    print(f"{'none':<21}{median(plain):>9.0f}   1.000")
+    print(f"{'':<9}{'':<14}ms a step   ratio   range")
+    print(f"{'plain':<23}{median(plain):>9.0f}   1.000")
     for cost in found:
-        print(f"{cost.learned:<9}{cost.placement:<12}{cost.milliseconds:>9.0f}{cost.ratio:>8.3f}", end="   ")
+        print(f"{cost.learned:<9}{cost.placement:<14}{cost.milliseconds:>9.0f}{cost.ratio:>8.3f}", end="   ")
         print(f"{cost.lowest:.3f} .. {cost.highest:.3f}")
 
 

@@ -12,6 +12,7 @@
     packed_linears.py  linears as oneDNN reads them, for float32 on a CPU
     output_file.py   a file whole or not at all, which an interrupted run can go on with
 
+    dense_module.py      a layer of sentence-transformers on embeddings
     windows.py           long texts in overlapping windows, in the frame that the tokenizer puts around them
     text_reader.py       single texts in windows; document_reader.py, a query's documents
     truncated.py         texts that are cut instead

@@ -18,6 +18,9 @@ from prunecli.training.distillation import Teacher
 from prunecli.training.gates import Gates
 
 WARMUP = 0.06  # share of the steps in which the weights' learning rate rises
+# Of the gates' learning rate, for those of whole sublayers. Adam moves each by about its rate a step: at the same rate
+# a budget would shut whole sublayers before their units have been told apart.
+COARSE = 0.2
 
 
 class LengthSampler(Sampler[int]):
@@ -109,9 +112,9 @@ class MaskTrainer(Trainer):
             own = {id(parameter) for parameter in self.gates.parameters()}
             for group in optimizer.param_groups:
                 group["params"] = [parameter for parameter in group["params"] if id(parameter) not in own]
-            alone = {"lr": self.masks_lr, "weight_decay": 0.0}
-            logits = [*self.gates.logits.parameters(), *self.gates.coarse.parameters()]
-            optimizer.add_param_group({"params": logits, **alone})
+            for logits, rate in ((self.gates.logits, 1.0), (self.gates.coarse, COARSE)):
+                alone = {"lr": rate * self.masks_lr, "weight_decay": 0.0}
+                optimizer.add_param_group({"params": list(logits.parameters()), **alone})
         return optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:

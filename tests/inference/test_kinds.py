@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -244,7 +245,26 @@ def test_sentence_transformers_files_say_length_pooling_and_normalisation(
     assert predicted(folder, {"text": LONG})[0]["embedding"] == pytest.approx(first.tolist(), abs=1e-5)
     dense = {"path": "3_Dense", "type": "sentence_transformers.models.Dense"}
     (folder / "modules.json").write_text(json.dumps([*modules, dense]))
-    with pytest.raises(InputError, match=r"models\.Dense' is none that predict can run"):
+    linear, (wide,) = torch.nn.Linear(first.shape[0], 3), first.shape
+    (folder / "3_Dense").mkdir()
+    safetensors.torch.save_model(
+        torch.nn.ModuleDict({"linear": linear}), folder / "3_Dense" / "model.safetensors"
+    )
+    said = {"in_features": wide, "out_features": 3, "activation_function": "torch.nn.modules.activation.Tanh"}
+    (folder / "3_Dense" / "config.json").write_text(json.dumps(said))
+    expected = linear(first).tanh().tolist()
+    assert predicted(folder, {"text": LONG})[0]["embedding"] == pytest.approx(expected, abs=1e-5)
+    for wrong, message in (
+        ({"in_features": 5}, "does not hold the weights"),
+        ({"activation_function": "os.system"}, "no activation"),
+    ):
+        (folder / "3_Dense" / "config.json").write_text(json.dumps({**said, **wrong}))
+        with pytest.raises(InputError, match=message):
+            predicted(folder, {"text": LONG})
+    (folder / "modules.json").write_text(
+        json.dumps([*modules, {**dense, "type": "sentence_transformers.models.WordWeights"}])
+    )
+    with pytest.raises(InputError, match=r"models\.WordWeights' is none that predict can run"):
         predicted(folder, {"text": LONG})
 
 

@@ -2,12 +2,12 @@
 
     embedding    list of numbers
 
-Where the folder says how (sentence-transformers' files), that is done, with normalisation where it says so. A folder
-that does more to a vector is refused, unless --pooling asks for the encoder alone.
+Where the folder says how (sentence-transformers' files), that is done, with the dense layers and the normalisation that
+follow. A folder that does more to a vector is refused, unless --pooling asks for the encoder alone.
 Shape suffixes: R rows, T tokens, H hidden.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -16,12 +16,13 @@ from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import Checkpoint, inside
 from prunecli.checkpoints.sentence_files import MODULE_CONFIG, MODULES
 from prunecli.errors import InputError
+from prunecli.inference.dense_module import Dense
 from prunecli.inference.formats.base import Record
 from prunecli.inference.kinds.base import Kind, Outputs, Row, Setting
 from prunecli.inference.text_fields import known_single_fields, text_in
 from prunecli.inference.truncated import truncated_rows
 
-DONE_HERE = ("Transformer", "Pooling", "Normalize")
+DONE_HERE = ("Transformer", "Pooling", "Dense", "Normalize")
 MODES = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token"}
 
 
@@ -34,9 +35,15 @@ class Embeddings(Kind):
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         asked = setting.options.pooling
-        modules = _modules(setting.checkpoint) if asked == "auto" else {}
-        self.pooling = _pooling(setting.checkpoint, modules.get("Pooling")) if asked == "auto" else asked
-        self.normalised = "Normalize" in modules
+        modules = _modules(setting.checkpoint) if asked == "auto" else []
+        folder = dict(modules).get("Pooling")
+        self.pooling = _pooling(setting.checkpoint, folder) if asked == "auto" else asked
+        # What follows, in the order of the list.
+        self.after: list[Callable[[Tensor], Tensor]] = [
+            normalize if name == "Normalize" else Dense(setting.checkpoint, path)
+            for name, path in modules
+            if name in ("Dense", "Normalize")
+        ]
 
     @classmethod
     def is_meant(cls, checkpoint: Checkpoint) -> bool:
@@ -62,23 +69,25 @@ class Embeddings(Kind):
         else:
             mask_RT1 = batch["attention_mask"][..., None]
             pooled_RH = (states_RTH * mask_RT1).sum(1) / mask_RT1.sum(1).clamp(min=1)
-        return {"embedding": normalize(pooled_RH, dim=-1) if self.normalised else pooled_RH}
+        for step in self.after:
+            pooled_RH = step(pooled_RH)
+        return {"embedding": pooled_RH}
 
     def decode(self, given: tuple[str, ...], rows: Sequence[Row], outputs: Sequence[Outputs]) -> Record:
         """Return the vector."""
         return {"embedding": outputs[0]["embedding"].tolist()}
 
 
-def _modules(checkpoint: Checkpoint) -> dict[str, str]:
-    """Return the folder of each of sentence-transformers' modules by its class; nothing where there are none.
+def _modules(checkpoint: Checkpoint) -> list[tuple[str, str]]:
+    """Return class and folder of each of sentence-transformers' modules; nothing where there are none.
 
     Raises:
         InputError: One of them is not done here.
     """
     file = checkpoint.path / MODULES
     if not file.is_file():
-        return {}
-    found = {}
+        return []
+    found = []
     for module in strict_json.read_array(inside(checkpoint.path, MODULES)):
         kind, folder = (module.get("type"), module.get("path")) if isinstance(module, dict) else (None, None)
         name = str(kind).rpartition(".")[2]
@@ -87,7 +96,7 @@ def _modules(checkpoint: Checkpoint) -> dict[str, str]:
                 f"{file}: module {kind!r} is none that predict can run (it can: {', '.join(DONE_HERE)})",
                 "load the folder with sentence-transformers, or take the encoder alone with --pooling mean",
             )
-        found[name] = folder
+        found.append((name, folder))
     return found
 
 
