@@ -1,15 +1,14 @@
 """From what a user names to a folder: a path, `demo`, or a hub id."""
 
 import difflib
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from prunecli import demo
 from prunecli.checkpoints.folder import CARD, CARRIED, check_folder
 from prunecli.checkpoints.run_folder import RECORD
 from prunecli.errors import InputError, OfflineError
 
-DEMO = "demo"
 DOWNLOADS = Path("checkpoints")  # checkpoints/MODEL/TASK: fine-tuned checkpoints for offline use
 WANTED = ["*.safetensors", "*.json", "*.txt", "*.model", CARD, *CARRIED]
 
@@ -26,13 +25,20 @@ def find_model(name: str, task: str, **hub: Any) -> Path:
         InputError: A path to no folder.
         OfflineError: A hub id that is not in the cache, while the hub is out of reach.
     """
+    return local_model(name, task) or _from_hub(name, {"allow_patterns": WANTED, **hub})
+
+
+def local_model(name: str, task: str) -> Path | None:
+    """Return the folder of a model that stands here, before anything is loaded; None for a hub id.
+
+    Raises:
+        InputError: A path to no folder.
+    """
     folder, downloaded = Path(name), DOWNLOADS / name / task
     if Path(task).name == task and not folder.is_absolute() and downloaded.is_dir():
         return downloaded
-    here = folder.exists() or _looks_like_a_path(name)
-    if here or _may_mean_demo(name):
-        return find_folder(folder)
-    return _from_hub(name, {"allow_patterns": WANTED, **hub})
+    here = folder.exists() or _looks_like_a_path(name) or _may_mean_demo(name)
+    return find_folder(folder) if here else None
 
 
 def find_folder(folder: Path) -> Path:
@@ -41,20 +47,15 @@ def find_folder(folder: Path) -> Path:
     Raises:
         InputError: There is no such folder; the nearest name is told.
     """
-    if str(folder) == DEMO:
-        return demo_folder()
+    if str(folder) == demo.NAME:
+        return demo.MODEL
     check_folder(folder, _nearest(folder))
     return folder
 
 
-def demo_folder() -> Path:
-    """Return the folder of the bundled model."""
-    return Path(str(resources.files("prunecli.demo"))) / "model"
-
-
 def _may_mean_demo(name: str) -> bool:
     """Say whether a name is `demo`, or so near it that the hub need not be asked."""
-    return bool(difflib.get_close_matches(name, [DEMO], cutoff=0.75))
+    return bool(difflib.get_close_matches(name, [demo.NAME], cutoff=0.75))
 
 
 def _looks_like_a_path(name: str) -> bool:
@@ -77,7 +78,7 @@ def _nearest(folder: Path) -> Path | None:
     while not missing.parent.is_dir():
         missing = missing.parent
     names = [entry.name for entry in missing.parent.iterdir() if entry.is_dir()]
-    names += [DEMO] if str(missing) == missing.name else []
+    names += [demo.NAME] if str(missing) == missing.name else []
     near = difflib.get_close_matches(missing.name, names, n=1)
     if not near:
         return None

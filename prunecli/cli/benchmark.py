@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from prunecli.checkpoints.source import DEMO, demo_folder
+from prunecli import demo
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import BenchmarkConfig
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 
 def _run(config: BenchmarkConfig, out: Output) -> ExitCode:
+    from prunecli.checkpoints.source import local_model
+
+    for name in (config.checkpoint, config.other):
+        local_model(name or config.checkpoint, "")
     out.line("Loading torch and transformers ...")
     from prunecli.operations import benchmark
 
@@ -32,7 +36,7 @@ def _run(config: BenchmarkConfig, out: Output) -> ExitCode:
 
 def _show(result: "BenchmarkResult", out: Output) -> None:
     names = [str(size.checkpoint) for size in result.sizes]
-    short = [DEMO if size.checkpoint == demo_folder() else size.checkpoint.name for size in result.sizes]
+    short = [demo.NAME if size.checkpoint == demo.MODEL else size.checkpoint.name for size in result.sizes]
     rows = [
         ["parameters", *(f"{size.parameters:,}" for size in result.sizes)],
         ["bytes of weights", *(f"{size.bytes:,}" for size in result.sizes)],

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 
 def _run(config: CompareConfig, out: Output) -> ExitCode:
+    from prunecli.checkpoints.source import local_model
+
     for name in () if config.method_names == ("all",) else config.method_names:
         methods.check(name, "--methods")
+    local_model(config.model, config.task)
     out.line("Loading torch and transformers ...")
     from prunecli.operations import compare
 

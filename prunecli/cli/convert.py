@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 
 def _run(config: ConvertConfig, out: Output) -> ExitCode:
+    from prunecli.checkpoints.source import local_model
+
+    local_model(config.source, "")
     if Path(config.source).exists():
         os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when transformers is imported
     from prunecli.operations import convert

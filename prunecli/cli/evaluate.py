@@ -7,6 +7,9 @@ from prunecli.errors import ExitCode
 
 
 def _run(config: EvaluateConfig, out: Output) -> ExitCode:
+    from prunecli.checkpoints.source import local_model
+
+    local_model(config.checkpoint, config.task)
     out.line("Loading torch and transformers ...")
     from prunecli.operations import evaluate
 

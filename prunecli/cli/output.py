@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from prunecli.checkpoints.source import DEMO, demo_folder
+from prunecli import demo
 from prunecli.errors import PruneError
 from prunecli.fields import plain
 
@@ -137,7 +137,7 @@ def say_error(message: str, fix: str | None) -> None:
 
 def _spoken(text: str) -> str:
     """Return text for people, in which the bundled model is called as they call it."""
-    return escape(text.replace(str(demo_folder()), DEMO))
+    return escape(text.replace(str(demo.MODEL), demo.NAME))
 
 
 def _quieten_libraries() -> None:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from prunecli.cli.options import Verb
@@ -13,8 +14,15 @@ from prunecli.errors import ExitCode, InputError
 
 
 def _run(config: PredictConfig, out: Output) -> ExitCode:
+    from prunecli.checkpoints.source import find_folder
+    from prunecli.inference.formats import STDIN
+    from prunecli.inference.formats.base import check_readable
+
+    find_folder(config.checkpoint)
+    if config.source != STDIN:
+        check_readable(Path(config.source))
     os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when transformers is imported
-    reads_stdin = config.source == "-" and config.query is None and config.calibrate is None
+    reads_stdin = config.source == STDIN and config.query is None and config.calibrate is None
     if reads_stdin and sys.stdin is not None and sys.stdin.isatty():
         out.line("Reading standard input; end it with Ctrl-D ...")
     from prunecli.operations import predict

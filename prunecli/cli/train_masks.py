@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
+    from prunecli.checkpoints.source import local_model
+
     methods.check(config.method_name)
+    local_model(config.model, config.task)
     out.line("Loading torch and transformers ...")
     from prunecli.operations import train_masks
 

@@ -7,6 +7,10 @@ from prunecli.errors import ExitCode
 
 
 def _run(config: VerifyConfig, out: Output) -> ExitCode:
+    from prunecli.checkpoints.source import find_folder
+
+    for folder in (config.checkpoint, config.against or config.checkpoint):
+        find_folder(folder)
     from prunecli.operations import verify_automodel
 
     result = verify_automodel.run(config)

@@ -1,11 +1,15 @@
 """Local data files as tables: JSONL, JSON, CSV, TSV and Parquet, read by pyarrow."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints import strict_json
 from prunecli.errors import InputError
 
+CHANGED = re.compile(
+    r"Column\(/(.+)\) changed from (\w+) to (\w+)"
+)  # what pyarrow says of a field of two types
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
@@ -68,10 +72,14 @@ def _unreadable(path: Path, error: Exception) -> InputError:
         return InputError(f"{path} holds no rows", "name the file that has them")
     if path.suffix == ".parquet":
         return InputError(f"{path} is no Parquet file, or not all of one", "write or copy it once more")
-    if path.suffix not in (".jsonl", ".json"):
-        return InputError(
-            f"{path} cannot be read: {str(error).splitlines()[0]}", "check its quotes, or write JSONL"
-        )
+    words = str(error).splitlines()[0]
+    if path.suffix in (".jsonl", ".json"):
+        return _broken_line(path) or _two_types(path, words)
+    return InputError(f"{path} cannot be read: {words}", "check its quotes, or write JSONL")
+
+
+def _broken_line(path: Path) -> InputError | None:
+    """Name the first line that holds no JSON object; None where each does."""
     with path.open(encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, 1):
             if number == 1 and line.lstrip().startswith("["):
@@ -81,6 +89,15 @@ def _unreadable(path: Path, error: Exception) -> InputError:
                 strict_json.parse_object(line if line.strip() else "{}", f"{path} line {number}")
             except InputError as broken:
                 return InputError(broken.message, "each line must hold one JSON object")
+    return None
+
+
+def _two_types(path: Path, words: str) -> InputError:
+    """Name the field that pyarrow found in two types; what else it may say of good JSON is passed on."""
+    changed = CHANGED.search(words)
+    if changed is None:
+        return InputError(f"{path} cannot be read: {words}", "write the same fields in every line")
+    name, one, other = changed.groups()
     return InputError(
-        f"{path}: a field holds values of different types", "write each field alike in every line"
+        f"{path}: field {name!r} is {one} in one line and {other} in another", "write it alike in every line"
     )

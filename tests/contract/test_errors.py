@@ -167,7 +167,11 @@ BROKEN_ROWS = [
     ("rows.parquet", b"PAR1 and no more", "rows.parquet is no Parquet file, or not all of one"),
     ("rows.jsonl", b'{"text": "a"}\n\n{"text": "b"\n', "rows.jsonl line 3 is not valid JSON"),
     ("rows.jsonl", b'[{"text": "a"}]\n', "rows.jsonl holds one JSON array, not an object a line"),
-    ("rows.jsonl", b'{"text": "a"}\n{"text": 1}\n', "rows.jsonl: a field holds values of different types"),
+    (
+        "rows.jsonl",
+        b'{"text": "a"}\n{"text": 1}\n',
+        "field 'text' is string in one line and number in another",
+    ),
 ]
 
 

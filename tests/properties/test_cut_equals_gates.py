@@ -40,7 +40,7 @@ def largest_difference(source: Path, masks: MaskSet, dtype: str) -> float:
 
 @pytest.mark.parametrize(("model_type", "head"), [*tiny.MODELS, *tiny.AROUND_MODELS])
 @given(groups=SOME_GROUPS, seed=SEEDS, real=st.booleans(), empty=st.booleans())
-@settings(max_examples=3)
+@settings(max_examples=1)  # in float64, where less is forgiven, there are more
 def test_cut_equals_gated_in_float32(
     model_type: str,
     head: str,
@@ -99,7 +99,7 @@ def test_models_around_an_encoder_lose_its_layers_and_dimensions(
 
 @pytest.mark.parametrize(("model_type", "head"), tiny.STREAMS)
 @given(others=st.sampled_from(((), ("head", "ffn_int", "layer"))), seed=SEEDS)
-@settings(max_examples=2)
+@settings(max_examples=1)  # every family has four heads to try it with
 def test_cut_equals_gated_in_float64_where_hidden_dimensions_go(
     model_type: str, head: str, tiny_checkpoint: Callable[..., Path], others: tuple[str, ...], seed: int
 ) -> None:
