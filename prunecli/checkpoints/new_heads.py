@@ -18,11 +18,16 @@ TYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16
 Tensors = Mapping[str, TensorEntry | NewTensor]
 
 
-def cut_of(model: Model) -> Json | None:
+def cut_of(model: Model, reader: str, stays: bool) -> Json | None:
     """Return what prunecli cut out of the encoder that a new head stands on; None for a whole one.
 
+    Args:
+        model: The encoder, maybe with a stock head.
+        reader: The linear of the new head that reads hidden states.
+        stays: Whether the stock head does.
+
     Raises:
-        InputError: The model has a head of ours already, or has lost what the head would stand on.
+        InputError: The model has a head of ours already, or has lost heads in transformers 4's words.
     """
     cut = {key: model.config[key] for key in CUT_KEYS if key in model.config}
     if model.config["model_type"] != (PREFIX if cut else "") + model.encoder["model_type"]:
@@ -35,10 +40,7 @@ def cut_of(model: Model) -> Json | None:
             "convert it once without --to, and then what that writes",
         )
     if cut.get("hidden_dimensions") is not None:
-        raise InputError(
-            f"{model.says}, has lost hidden dimensions, which a new head would read",
-            "put the head on the whole encoder, and cut that",
-        )
+        cut["narrowed_head"] = {**(cut["narrowed_head"] if stays else {}), reader: 1}
     return cut or None
 
 

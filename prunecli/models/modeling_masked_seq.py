@@ -17,7 +17,7 @@ from transformers.dynamic_module_utils import custom_object_save, get_class_from
 from transformers.modeling_outputs import MaskedLMOutput
 from transformers.utils import logging
 
-from .modeling_pruned import resize  # it travels beside this file
+from .modeling_pruned import narrow, resize  # it travels beside this file
 
 logger = logging.get_logger(__name__)
 
@@ -169,11 +169,12 @@ class MaskedSeqModel(PreTrainedModel):
         """Build the model; around `encoder` where one is given, which must be of `config.base_model_config`."""
         attention = config._attn_implementation  # as it was asked for: the next line resolves it
         super().__init__(config)
+        cut = config.base_model_cut and SimpleNamespace(**config.base_model_cut)
         if encoder is None:
             asked = {} if attention is None else {"attn_implementation": attention}
             encoder = without_pooler(AutoModel.from_config, config.base_config(), **asked)
-            if config.base_model_cut is not None:
-                resize(encoder, SimpleNamespace(**config.base_model_cut))
+            if cut is not None:
+                resize(encoder, cut)
         self.base_model_prefix = config.base_model_attr_name
         self.add_module(self.base_model_prefix, encoder)
         self._no_split_modules = encoder._no_split_modules
@@ -182,6 +183,8 @@ class MaskedSeqModel(PreTrainedModel):
         self.head = nn.Sequential(
             nn.Linear(hidden, hidden), nn.GELU(), nn.LayerNorm(hidden), nn.Linear(hidden, self.num_labels)
         )
+        if cut is not None:
+            narrow(self, cut.narrowed_head, cut.hidden_dimensions)
         self.post_init()
 
     def forward(

@@ -23,7 +23,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import ModelOutput, SequenceClassifierOutput, TokenClassifierOutput
 
-from .modeling_pruned import resize  # it travels beside this file
+from .modeling_pruned import narrow, resize  # it travels beside this file
 
 RERANKING, PRUNING_ONLY = "reranking_pruning", "pruning_only"
 PRUNE, KEEP = 0, 1
@@ -164,13 +164,15 @@ class PruningEncoderModel(PreTrainedModel):
             stock = _without_pooler(base, asked)
             self.add_module(stock.base_model_prefix, stock)
         self.__dict__["stock"] = stock
-        if config.base_model_cut is not None:
-            resize(stock.base_model, SimpleNamespace(**config.base_model_cut))
         # What the stock class took: a second model of this config must not ask for what it cannot do.
         self.config._attn_implementation_internal = stock.config._attn_implementation
         self.base_model_prefix = stock.base_model_prefix
         self._no_split_modules = stock._no_split_modules
         self.pruning_head = PruningHead(base.hidden_size, config.pruning_config["classifier_dropout"])
+        if config.base_model_cut is not None:
+            cut = SimpleNamespace(**config.base_model_cut)
+            resize(stock.base_model, cut)
+            narrow(self, cut.narrowed_head, cut.hidden_dimensions)
         self._hook_state()
         self.post_init()
 

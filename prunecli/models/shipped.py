@@ -13,8 +13,10 @@ from typing import Any
 
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.checkpoints.kinds.pruned import CUT_KEYS
+from prunecli.checkpoints.kinds.pruning_encoder import PRE_FINAL_NORM, RERANKING
 from prunecli.encoders import Encoder, for_config
-from prunecli.errors import InputError
+from prunecli.errors import InputError, UnsupportedModelError
+from prunecli.masks.units import reader_of, stream_of
 from prunecli.models import pruned
 
 INSIDE = "base_model_config"  # where models around an encoder keep its stock config
@@ -28,16 +30,18 @@ class Around:
     Attributes:
         module: The modeling file, a module of this package that has `auto_map(config)` and `FILES`.
         stem: What its class names begin with.
+        reader: The linear of its own head that reads the encoder's hidden states.
     """
 
     module: str
     stem: str
+    reader: str
 
 
 # By model_type.
 AROUND = {
-    "masked_seq": Around("modeling_masked_seq", "MaskedSeq"),
-    "pruning_encoder": Around("modeling_pruning_encoder", "PruningEncoder"),
+    "masked_seq": Around("modeling_masked_seq", "MaskedSeq", "head.0"),
+    "pruning_encoder": Around("modeling_pruning_encoder", "PruningEncoder", "pruning_head.classifier"),
 }
 
 
@@ -164,3 +168,27 @@ def head_of(checkpoint: Checkpoint) -> str:
     if row is not None and architecture is not None and architecture.startswith(row.stem):
         architecture = encoder.model_type.stem + architecture.removeprefix(row.stem)
     return pruned.head_of(architecture, encoder)
+
+
+def readers_of(config: Mapping[str, Any], architecture: str | None, encoder: Encoder) -> tuple[str, ...]:
+    """Return the linears that read the last hidden state in a model, named from the whole of it.
+
+    Args:
+        config: The model's, as `config.json` has it.
+        architecture: Its class.
+        encoder: Its table and sizes.
+
+    Raises:
+        UnsupportedModelError: The table does not say it, or a head reads what no norm has written.
+    """
+    if not is_around(config):
+        return (reader_of(encoder, architecture),)
+    stream_of(encoder)
+    if config.get("pruning_config", {}).get("hidden_state") == PRE_FINAL_NORM:
+        raise UnsupportedModelError(
+            f"hidden dimensions of a {architecture} whose head reads the state before the final norm cannot go",
+            "take other groups: that norm decides which dimensions there are",
+        )
+    ranking = f"{encoder.model_type.stem}ForSequenceClassification"
+    own = AROUND[config["model_type"]].reader
+    return (own, reader_of(encoder, ranking)) if config.get("mode") == RERANKING else (own,)

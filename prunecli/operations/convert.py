@@ -14,7 +14,7 @@ from prunecli.checkpoints.shards import parse_size
 from prunecli.checkpoints.source import WANTED, find_model
 from prunecli.checkpoints.strict_json import read_object, write_json
 from prunecli.config import ConvertConfig
-from prunecli.errors import InputError
+from prunecli.errors import InputError, PruneError
 from prunecli.models.masked_seq_sources import check_mlm
 from prunecli.models.onnx_graph import check_installed
 from prunecli.operations.converted_folder import Plan, plan_folder, write_folder
@@ -126,7 +126,12 @@ def _read(source: Path, config: ConvertConfig, kind: str, to: str) -> Model:
     assert read is not None and target.make is not None
     names = names_of(config.id2label, config.label2id)
     reading = Reading(config.allow_pickle, config.base, config.seed, config.num_labels, config.task, names)
-    model = target.make(read(source, reading), reading)
+    try:
+        found = read(source, reading)
+    except PruneError as error:  # some are of a config that does not know where it stands
+        named = str(source) in error.message
+        raise error if named else type(error)(f"{source}: {error.message}", error.fix) from None
+    model = target.make(found, reading)
     asked = config.strict_mlm_check or names or config.num_labels or config.task
     if asked and model.config["model_type"] != MASKED_SEQ:
         raise InputError(

@@ -1,11 +1,13 @@
 """What `config.json` has to say of a cut: to the shipped class, and to the stock class where that understands it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from prunecli.encoders import Encoder
 from prunecli.masks import MaskSet
 from prunecli.masks.budget import layer_shapes
-from prunecli.masks.units import COLUMNS, linear_shapes, reader_of, touches
+from prunecli.masks.units import COLUMNS, linear_shapes, touches
+from prunecli.models.shipped import readers_of
 
 
 def resized(encoder: Encoder, masks: MaskSet) -> dict[str, Any]:
@@ -54,15 +56,17 @@ def resized(encoder: Encoder, masks: MaskSet) -> dict[str, Any]:
     }
 
 
-def narrowed_head(encoder: Encoder, masks: MaskSet, architecture: str | None) -> dict[str, int]:
-    """Return the linear of a head that reads the hidden dimensions, where some go, and which side of it that is.
+def narrowed_head(
+    encoder: Encoder, masks: MaskSet, config: Mapping[str, Any], architecture: str | None
+) -> dict[str, int]:
+    """Return the linears of heads that read the hidden dimensions, where some go, and which side of them that is.
 
     Raises:
         UnsupportedModelError: The table does not say what the head reads, or the model's outputs are hidden states.
     """
     if not masks.narrows():
         return {}
-    return {reader_of(encoder, architecture): COLUMNS}
+    return dict.fromkeys(readers_of(config, architecture, encoder), COLUMNS)
 
 
 def native_changes(encoder: Encoder, masks: MaskSet) -> tuple[dict[str, int] | None, str]:

@@ -183,7 +183,7 @@ def plan_cut(
                     indices[prefix + touch.module + INDEX_NAMES[group]] = kept
     changes = {
         **resized(encoder, total),
-        "narrowed_head": narrowed_head(encoder, total, checkpoint.architecture),
+        "narrowed_head": narrowed_head(encoder, total, checkpoint.config, checkpoint.architecture),
     }
     for name in changes["narrowed_head"]:
         index = np.searchsorted(already.kept("hidden", 0, encoder), total.kept("hidden", 0, encoder))

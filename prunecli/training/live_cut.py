@@ -5,6 +5,7 @@ The modeling file that travels in pruned folders does the resizing here, too.
 
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,7 @@ def cut_live(model: nn.Module, encoder: Encoder, masks: MaskSet) -> None:
         encoder: Its table and sizes.
         masks: What stays; values other than zero count as one.
     """
-    base, head = model.base_model, narrowed_head(encoder, masks, type(model).__name__)
+    base, head = model.base_model, _head(model, encoder, masks)
     assert isinstance(base, nn.Module)
     kept, changes = _kept(model, encoder, masks), SimpleNamespace(**resized(encoder, masks))
     smaller = {name: _part(tensor, kept.get(name, {})).clone() for name, tensor in model.state_dict().items()}
@@ -80,9 +81,15 @@ def _kept(model: nn.Module, encoder: Encoder, masks: MaskSet) -> Kept:
                 kept.setdefault(f"{prefix}{touch.module}.weight", {})[touch.dim] = index
                 if touch.dim == ROWS:
                     kept.setdefault(f"{prefix}{touch.module}.bias", {})[0] = index
-    for name, dim in narrowed_head(encoder, masks, type(model).__name__).items():
+    for name, dim in _head(model, encoder, masks).items():
         kept[f"{name}.weight"] = {dim: masks.kept("hidden", 0, encoder)}
     return kept
+
+
+def _head(model: nn.Module, encoder: Encoder, masks: MaskSet) -> dict[str, int]:
+    """Return the linears of its heads that read hidden dimensions, where some are gone."""
+    config: Any = model.config
+    return narrowed_head(encoder, masks, config.to_dict(), type(model).__name__)
 
 
 def _part(tensor: Tensor, keep: dict[int, npt.NDArray[np.intp]]) -> Tensor:

@@ -13,9 +13,9 @@ from prunecli.checkpoints.folder import Checkpoint
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import UnsupportedModelError
 from prunecli.masks import MaskSet
-from prunecli.masks.units import reader_of
 from prunecli.methods.base import ScoreMethod
 from prunecli.models.loading import Loaded, load_model, load_tokenizer, longest_input
+from prunecli.models.shipped import readers_of
 from prunecli.tasks import Task, TaskData
 from prunecli.tasks.features import Features
 from prunecli.training.arguments import training_arguments
@@ -117,7 +117,8 @@ def open_session(
         )  # fmt: skip
         _check_new_head(config, task)
     if "hidden" in config.groups:
-        reader_of(loaded.encoder, type(loaded.model).__name__)  # raises where there is none
+        entries, name = loaded.model.config.to_dict(), type(loaded.model).__name__
+        readers_of(entries, name, loaded.encoder)  # raises where there is none
     if loaded.encoder.sharing:
         log.info(loaded.encoder.sharing)
     tokenizer = load_tokenizer(checkpoint)

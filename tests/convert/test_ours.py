@@ -47,11 +47,16 @@ def test_a_pruned_folder_is_proven_in_another_type_and_shards(cut: Path, tmp_pat
 AROUND = ("PruningEncoderForSequenceClassification", "PruningEncoderForTokenClassification", "MaskedSeqModel")
 
 
-@pytest.mark.parametrize("head", AROUND)
+NARROW = ("head", "ffn_int", "hidden")
+
+
+@pytest.mark.parametrize(("head", "groups"), [*((head, GROUPS) for head in AROUND), (AROUND[0], NARROW)])
 @torch.no_grad()
-def test_a_model_around_a_cut_encoder_keeps_its_cut(head: str, tmp_path: Path, convert: Convert) -> None:
+def test_a_model_around_a_cut_encoder_keeps_its_cut(
+    head: str, groups: tuple[str, ...], tmp_path: Path, convert: Convert
+) -> None:
     source = tiny.save_tiny(tmp_path / "source", "modernbert", head)
-    masks = tiny.random_masks(tiny.sizes(source), GROUPS, seed=0, empty=True)
+    masks = tiny.random_masks(tiny.sizes(source), groups, seed=0, empty=True)
     pruned = tiny.cut(source, masks, tmp_path / "cut")
     model, written = tiny.load(pruned), convert(pruned, max_shard_size="20KB")
     given = tiny.tiny_inputs(model)
@@ -70,18 +75,26 @@ def test_a_model_around_a_cut_encoder_keeps_its_cut(head: str, tmp_path: Path, c
 
 
 @pytest.mark.parametrize(
-    ("model_type", "head", "asked"),
+    ("model_type", "head", "groups", "asked"),
     [
-        ("distilbert", "ForSequenceClassification", {"to": "pruning-encoder"}),
-        ("bert", "Model", {"to": "masked-seq", "num_labels": 2}),
+        ("distilbert", "ForSequenceClassification", GROUPS, {"to": "pruning-encoder"}),
+        ("bert", "Model", GROUPS, {"to": "masked-seq", "num_labels": 2}),
+        ("bert", "ForSequenceClassification", NARROW, {"to": "pruning-encoder"}),
+        ("bert", "ForTokenClassification", NARROW, {"to": "pruning-encoder"}),
+        ("roberta", "ForSequenceClassification", NARROW, {"to": "masked-seq", "num_labels": 2}),
     ],
 )
 @torch.no_grad()
 def test_a_cut_encoder_gets_a_new_head(
-    model_type: str, head: str, asked: dict[str, Any], tmp_path: Path, convert: Convert
+    model_type: str,
+    head: str,
+    groups: tuple[str, ...],
+    asked: dict[str, Any],
+    tmp_path: Path,
+    convert: Convert,
 ) -> None:
     source = tiny.save_tiny(tmp_path / "source", model_type, head)
-    masks = tiny.random_masks(tiny.sizes(source), GROUPS, seed=0, empty=True)
+    masks = tiny.random_masks(tiny.sizes(source), groups, seed=0, empty=True)
     cut = tiny.cut(source, masks, tmp_path / "cut")
     out = convert(cut, **asked)
     before, after = tiny.load(cut), tiny.load(tiny.cut(out, masks, tmp_path / "again"))
@@ -104,6 +117,33 @@ def test_a_pruned_folder_comes_out_of_a_pickle(cut: Path, tmp_path: Path, conver
     model = tiny.load(cut)
     given = tiny.tiny_inputs(model)
     assert torch.equal(tiny.outputs(tiny.load(out), given), tiny.outputs(model, given))
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "shape", "said"),
+    [
+        (
+            AROUND[0],
+            "pruning_head.classifier.weight",
+            (2, 7),
+            r"has shape \[2, 7\], but the encoder needs \[2, 32\]",
+        ),
+        (AROUND[1], "pruning_head.classifier.bias", None, "is missing"),
+        (AROUND[2], "head.0.weight", (7, 7), r"has shape \[7, 7\], but the encoder needs \[32, 32\]"),
+    ],
+)
+def test_a_head_that_does_not_fit_is_refused(
+    head: str, name: str, shape: tuple[int, ...] | None, said: str, tmp_path: Path
+) -> None:
+    source = tiny.save_tiny(tmp_path / "source", "bert", head)
+    tensors = load_file(source / WEIGHTS)
+    del tensors[name]
+    save_file(
+        tensors | ({} if shape is None else {name: torch.zeros(shape)}), source / WEIGHTS, {"format": "pt"}
+    )
+    with pytest.raises(InputError, match=f"source: tensor {name} {said}"):
+        prunecli.convert(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_run_folder_is_to_be_cut_first(tmp_path: Path) -> None:

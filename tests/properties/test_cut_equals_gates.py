@@ -88,12 +88,12 @@ def test_cut_equals_gated_in_float64_where_layers_go(
 
 
 @pytest.mark.parametrize(("model_type", "head"), tiny.AROUND_MODELS)
-@pytest.mark.parametrize("others", [(), ("head",)])
-def test_models_around_an_encoder_lose_its_layers(
-    model_type: str, head: str, tiny_checkpoint: Callable[..., Path], others: tuple[str, ...]
+@pytest.mark.parametrize("groups", [("layer",), ("head", "layer"), ("ffn_int", "hidden", "layer")])
+def test_models_around_an_encoder_lose_its_layers_and_dimensions(
+    model_type: str, head: str, tiny_checkpoint: Callable[..., Path], groups: tuple[str, ...]
 ) -> None:
     source = tiny_checkpoint(model_type, head)
-    masks = tiny.random_masks(tiny.sizes(source), (*others, "layer"), 10)  # without the first
+    masks = tiny.random_masks(tiny.sizes(source), groups, 10)  # without the first
     assert largest_difference(source, masks, "float32") < 1e-5
 
 

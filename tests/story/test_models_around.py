@@ -52,7 +52,7 @@ def positions() -> dict[str, Any]:
 # Kind of task, family, class, and how masks are found: scores, a refit and recovery; trained gates.
 CASES: list[tuple[str, str, str, dict[str, Any]]] = [
     ("context-pruning", "modernbert", RANKS, {"method": "one-shot", "recovery_epochs": 1}),
-    ("masked-seq", "bert", MASKED, {"max_steps": 3}),
+    ("masked-seq", "bert", MASKED, {"max_steps": 3, "learn_masks": ["hidden", "ffn_int"]}),
 ]
 
 

@@ -68,6 +68,13 @@ def test_where_the_stream_is_an_output_or_unknown_it_keeps_its_width(
         tiny.cut(tiny_checkpoint(model_type, head), masks(), tmp_path / "cut")
 
 
+def test_a_head_that_reads_the_stream_itself_keeps_it(tmp_path: Path) -> None:
+    pruning = {"pruning_config": {"hidden_state": "pre_final_norm"}}
+    source = tiny.save_tiny(tmp_path / "source", "modernbert", next(reversed(tiny.AROUND)), **pruning)
+    with pytest.raises(UnsupportedModelError, match="reads the state before the final norm cannot go"):
+        tiny.cut(source, masks(), tmp_path / "cut")
+
+
 def test_norms_by_the_names_of_old_checkpoints_are_not_left_whole(tmp_path: Path) -> None:
     source = tiny.save_tiny(tmp_path / "source", "bert")
     tensors = load_file(source / "model.safetensors")

@@ -8,9 +8,11 @@ from typing import Any
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import inside, read_checkpoint
 from prunecli.checkpoints.safetensors_file import Declared, TensorEntry
+from prunecli.encoders import for_config
 from prunecli.errors import InputError
 
 Json = dict[str, Any]
+Shapes = Mapping[str, tuple[int, ...]]  # of tensors, by their names
 
 # Keys of a config that are no property of the model: they belong to text generation, and transformers 5 refuses to
 # save a config with them.
@@ -102,32 +104,50 @@ def is_around(model_type: str) -> Callable[[Path, Json], bool]:
     return recognises
 
 
-def read_around(title: str, key: str, values: tuple[str, ...]) -> Callable[[Path, Reading], Model]:
+def read_around(
+    title: str, key: str, values: tuple[str, ...], heads: Callable[[Json, int], Shapes]
+) -> Callable[[Path, Reading], Model]:
     """Return what reads a folder of ours with a model around an encoder: its tensors have their names already.
 
     Args:
         title: What people call it.
         key: The entry of the config that says what it does.
         values: What that entry may be.
+        heads: From the config and the width of the encoder's hidden states to the tensors that stand on it.
     """
 
     def read(folder: Path, reading: Reading) -> Model:
         checkpoint = read_checkpoint(folder, reading.allow_pickle)
         config = without(checkpoint.config, "auto_map", "transformers_version")
-        base = config.get("base_model_config")
+        base, cut = config.get("base_model_config"), config.get("base_model_cut")
         if not isinstance(base, dict) or config.get(key) not in values:
             raise InputError(
                 f"{folder / 'config.json'} lacks base_model_config or {key}", "convert or save it again"
             )
+        if not isinstance(cut, dict | None):
+            raise InputError(f"{folder / 'config.json'}: base_model_cut {cut!r} says no cut", "cut it again")
+        shapes = heads(config, stream_width(base, cut))
+        pick(checkpoint.tensors, {name: name for name in shapes}, shapes, folder)
         return Model(f"{title}, {config[key]}", config, checkpoint.tensors, folder, base)
 
     return read
 
 
+def stream_width(base: Mapping[str, Any], cut: Mapping[str, Any] | None) -> int:
+    """Return how many hidden dimensions a head can read.
+
+    Args:
+        base: The stock config of the encoder.
+        cut: What was cut out of it; None where nothing was.
+    """
+    left: int | None = (cut or {}).get("hidden_dimensions")
+    return left or for_config(base).hidden
+
+
 def pick(
     tensors: Mapping[str, TensorEntry],
     wanted: Mapping[str, str],
-    shapes: Mapping[str, tuple[int, ...]],
+    shapes: Shapes,
     file: Path,
 ) -> dict[str, TensorEntry]:
     """Return tensors under new names.

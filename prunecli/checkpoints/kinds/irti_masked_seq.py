@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints.folder import DANGEROUS_KEYS, Checkpoint, read_checkpoint
-from prunecli.checkpoints.kinds.base import Json, Kind, Model, Reading, peek
-from prunecli.checkpoints.kinds.masked_seq import TASKS, attribute, masked_seq_model
+from prunecli.checkpoints.kinds.base import Json, Kind, Model, Reading, peek, pick
+from prunecli.checkpoints.kinds.masked_seq import TASKS, attribute, head_shapes, masked_seq_model
 from prunecli.checkpoints.safetensors_file import TensorEntry
+from prunecli.encoders import for_config
 from prunecli.errors import InputError
 
 MODEL_TYPE = "irti_masked_seq_modeling"
@@ -106,14 +107,7 @@ def _check_head(checkpoint: Checkpoint) -> int:
     """Check the head's shapes, and return how many labels it has."""
     shapes = {name: entry.shape for name, entry in checkpoint.tensors.items() if name.startswith("head.")}
     hidden, labels = (shapes.get(name, (0,))[0] for name in ("head.0.weight", "head.3.weight"))
-    wanted: dict[str, tuple[int, ...]] = {
-        "head.0.weight": (hidden, hidden),
-        "head.0.bias": (hidden,),
-        "head.2.weight": (hidden,),
-        "head.2.bias": (hidden,),
-        "head.3.weight": (labels, hidden),
-        "head.3.bias": (labels,),
-    }
+    wanted = head_shapes(hidden, labels)
     for name, shape in wanted.items():
         if name not in shapes:
             raise InputError(f"{checkpoint.path}: tensor {name} is missing: half a checkpoint")
@@ -137,6 +131,9 @@ def _read(folder: Path, reading: Reading) -> Model:
     """Read a folder into our format."""
     base = None if reading.base is None else peek(reading.base, "config.json")
     found = read(read_checkpoint(folder, reading.allow_pickle), base, reading.names)
+    hidden = for_config(found.config["base_model_config"]).hidden
+    shapes = head_shapes(hidden, len(found.config["id2label"]))
+    pick(found.tensors, {name: name for name in shapes}, shapes, folder)
     says = f"irti_custom masked-sequence model, {found.config['task']}"
     return masked_seq_model(says, found.config, found.tensors, folder)
 

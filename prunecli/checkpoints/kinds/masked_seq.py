@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from prunecli.checkpoints.kinds.base import (
+    Json,
     Kind,
     Model,
     NewTensor,
     Reading,
+    Shapes,
     is_around,
     read_around,
+    stream_width,
     width_of,
     without,
 )
@@ -65,6 +68,28 @@ def masked_seq_model(
         "dtype": width_of(entry for entry in tensors.values() if isinstance(entry, TensorEntry)),
     }
     return Model(says, config, tensors, folder, encoder, max_length, notes)
+
+
+def head_shapes(hidden: int, labels: int, stream: int | None = None) -> Shapes:
+    """Return the shapes of the head's tensors: a linear, a layer norm, a linear.
+
+    Args:
+        hidden: Width of the head.
+        labels: Its outputs.
+        stream: Hidden dimensions that it reads, where these are fewer.
+    """
+    return {
+        "head.0.weight": (hidden, stream or hidden),
+        "head.0.bias": (hidden,),
+        "head.2.weight": (hidden,),
+        "head.2.bias": (hidden,),
+        "head.3.weight": (labels, hidden),
+        "head.3.bias": (labels,),
+    }
+
+
+def _head_shapes(config: Json, stream: int) -> Shapes:
+    return head_shapes(for_config(config["base_model_config"]).hidden, len(labels_of(config)), stream)
 
 
 def attribute(name: str) -> str:
@@ -142,7 +167,7 @@ def _as_asked(model: Model, reading: Reading) -> Model:
 
 def _with_new_head(model: Model, reading: Reading) -> Model:
     """Take a checkpoint's bare encoder and put a head on it that has to be trained."""
-    cut = cut_of(model)
+    cut = cut_of(model, "head.0", stays=False)
     count = len(reading.names) or reading.num_labels
     if count is None or reading.num_labels not in (None, count):
         raise InputError(
@@ -158,7 +183,7 @@ def _with_new_head(model: Model, reading: Reading) -> Model:
     }
     random, dtype = np.random.default_rng(reading.seed), float_type(body)
     head = {
-        **new_linear("head.0", hidden, hidden, dtype, random),
+        **new_linear("head.0", hidden, stream_width(model.encoder, cut), dtype, random),
         **new_norm("head.2", hidden, dtype),
         **new_linear("head.3", count, hidden, dtype, random),
     }
@@ -176,7 +201,7 @@ def _with_new_head(model: Model, reading: Reading) -> Model:
 KIND = Kind(
     "a masked-sequence model of prunecli",
     is_around(NAME),
-    read_around("masked-sequence model", "task", TASKS),
+    read_around("masked-sequence model", "task", TASKS, _head_shapes),
     _make,
     becomes="masked-seq",
 )

@@ -43,6 +43,13 @@ def _read(folder: Path, reading: Reading) -> Model:
     base["id2label"] = labels_of({"num_labels": config.get("num_labels", 1)} | _labels(base, config))
     base.pop("label2id", None)
     prefixed = any(name.startswith(MODEL) for name in checkpoint.tensors)
+    known = (MODEL, PRUNING) if prefixed else ("",)
+    unknown = [name for name in checkpoint.tensors if not name.startswith(known)]
+    if unknown:
+        raise InputError(
+            f"{folder}: tensor {unknown[0]} is of no dialect that is known: neither {MODEL}* nor {PRUNING}*",
+            "take the checkpoint that the package saved",
+        )
     body = {
         name.removeprefix(MODEL): entry
         for name, entry in checkpoint.tensors.items()

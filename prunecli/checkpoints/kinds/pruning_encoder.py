@@ -15,8 +15,10 @@ from prunecli.checkpoints.kinds.base import (
     Model,
     NewTensor,
     Reading,
+    Shapes,
     is_around,
     read_around,
+    stream_width,
     width_of,
     without,
 )
@@ -125,15 +127,19 @@ def state_of_hidden_states(base: Mapping[str, Any]) -> tuple[str, tuple[str, ...
     )
 
 
+def _head_shapes(config: Json, stream: int) -> Shapes:
+    return {HEAD["weight"]: (len(PRUNING_LABELS), stream), HEAD["bias"]: (len(PRUNING_LABELS),)}
+
+
 def _make(model: Model, reading: Reading) -> Model:
     """Return the model itself, or a plain encoder with a new pruning head."""
     if model.config["model_type"] == NAME:
         return model
-    cut = cut_of(model)
     architecture = str((model.config.get("architectures") or [""])[0])
     ranks = architecture.endswith("ForSequenceClassification")
+    cut = cut_of(model, "pruning_head.classifier", stays=ranks)
     tensors = model.tensors if ranks else with_prefix(model.tensors, model.encoder)
-    random, hidden = np.random.default_rng(reading.seed), for_config(model.encoder).hidden
+    random, hidden = np.random.default_rng(reading.seed), stream_width(model.encoder, cut)
     head = new_linear("pruning_head.classifier", len(PRUNING_LABELS), hidden, float_type(tensors), random)
     pruning = {"classifier_dropout": 0.1, "hidden_state": LAST_HIDDEN_STATE}
     return pruning_model(
@@ -145,7 +151,7 @@ def _make(model: Model, reading: Reading) -> Model:
 KIND = Kind(
     "PruningEncoder as prunecli writes it",
     is_around(NAME),
-    read_around("PruningEncoder", "mode", (RERANKING, PRUNING_ONLY)),
+    read_around("PruningEncoder", "mode", (RERANKING, PRUNING_ONLY), _head_shapes),
     _make,
     becomes="pruning-encoder",
 )

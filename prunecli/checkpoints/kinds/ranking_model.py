@@ -9,6 +9,8 @@ from prunecli.checkpoints.kinds.pruning_encoder import RERANKING, labels_of
 from prunecli.encoders import for_config
 from prunecli.errors import InputError
 
+PRUNING = "pruning_head."
+
 
 def _make(model: Model, reading: Reading) -> Model:
     """Leave the pruning head out and take the encoder's own config.
@@ -21,6 +23,9 @@ def _make(model: Model, reading: Reading) -> Model:
             f"{model.says} has no ranking model in it", f"only PruningEncoders of mode {RERANKING} have one"
         )
     labels, cut = labels_of(model.config), model.config.get("base_model_cut")
+    if cut is not None:
+        readers = {name: dim for name, dim in cut["narrowed_head"].items() if not name.startswith(PRUNING)}
+        cut = {**cut, "narrowed_head": readers}
     prefix, stem = ("", "") if cut is None else (PREFIX, "Pruned")
     config = {
         **model.encoder,
@@ -31,7 +36,7 @@ def _make(model: Model, reading: Reading) -> Model:
         "label2id": {name: int(number) for number, name in labels.items()},
         "dtype": model.config.get("dtype", "float32"),
     }
-    tensors = {name: entry for name, entry in model.tensors.items() if not name.startswith("pruning_head.")}
+    tensors = {name: entry for name, entry in model.tensors.items() if not name.startswith(PRUNING)}
     notes = (*model.notes, "The pruning head is left out.")
     return Model(model.says, config, tensors, model.tokenizer, model.encoder, model.max_length, notes)
 

@@ -15,7 +15,7 @@ from prunecli.checkpoints.folder import INDEX, PICKLES, WEIGHTS, inside
 from prunecli.checkpoints.kinds.pruning_encoder import LAST_HIDDEN_STATE
 from prunecli.checkpoints.strict_json import read_object
 from prunecli.errors import InputError
-from prunecli.models.modeling_pruned import resize
+from prunecli.models.modeling_pruned import narrow, resize
 
 State = dict[str, Tensor]
 Inputs = Mapping[str, Tensor]
@@ -100,7 +100,10 @@ def stock_model(
 
 def _cut(model: Any, state: State, cut: Mapping[str, Any]) -> Any:
     """Cut a stock model to size, and give it tensors; those of a bare encoder may have the names that a head gives."""
-    resize(model.base_model, SimpleNamespace(**cut))  # type: ignore[no-untyped-call]
+    changes, modules = SimpleNamespace(**cut), dict(model.named_modules())
+    resize(model.base_model, changes)  # type: ignore[no-untyped-call]
+    head = {name: dim for name, dim in changes.narrowed_head.items() if name in modules}
+    narrow(model, head, changes.hidden_dimensions)  # type: ignore[no-untyped-call]
     prefix = f"{model.base_model_prefix}."
     bare = model.base_model is model
     named = {name.removeprefix(prefix) if bare else name: tensor for name, tensor in state.items()}
