@@ -17,7 +17,8 @@ def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
     from prunecli.checkpoints.source import local_model
 
     methods.check(config.method_name)
-    local_model(config.model, config.task)
+    if not config.resume:  # a run that is finished needs its model no more
+        local_model(config.model, config.task)
     out.line("Loading torch and transformers ...")
     from prunecli.operations import train_masks
 

@@ -51,6 +51,25 @@ def with_texts(records: Iterable[Reading], fields: tuple[str, ...] | None) -> It
             raise InputError(f"record {number}: {error.message}", error.fix) from None
 
 
+def with_named_fields(readings: Iterator[Reading], fields: tuple[str, ...]) -> Iterator[Reading]:
+    """Pass records on; end it where the first one lacks a field that the user names, since then all will.
+
+    Raises:
+        InputError: It names the field, and the nearest one that there is.
+    """
+    for number, reading in enumerate(readings, 1):
+        if not isinstance(reading, InputError):
+            for field in fields:
+                try:
+                    value_in(reading, field)
+                except InputError as error:
+                    raise InputError(f"record {number}: {error.message}", error.fix) from None
+            yield reading
+            break
+        yield reading
+    yield from readings
+
+
 def named_in(record: Mapping[str, Any], known: Iterable[tuple[str, ...]], number: int) -> tuple[str, ...]:
     """Return the first of some known names that a record has fields of; spans that predict wrote are none.
 

@@ -34,6 +34,7 @@ from prunecli.inference.output_file import check_file_target, check_outside, wri
 from prunecli.inference.packed_linears import pack_linears
 from prunecli.inference.runnable import has_table, load_runnable, read_runnable
 from prunecli.inference.stream import ERROR, predictions
+from prunecli.inference.text_fields import with_named_fields
 from prunecli.models.shipped import encoder_of
 
 log = logging.getLogger(__name__)
@@ -168,6 +169,8 @@ class Predictions(Iterator[Record]):
 
     def _records(self, readings: Iterator[Reading]) -> Iterator[Record]:
         config, fields = self.config, self.predictor.fields
+        if fields is not None and not config.resume:
+            readings = with_named_fields(readings, fields)
         if config.out is None:
             yield from self._found(readings, fields)
             return

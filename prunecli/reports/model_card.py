@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from prunecli import demo
 from prunecli.checkpoints.folder import CARD, Checkpoint
 from prunecli.checkpoints.sentence_files import MODULES
 from prunecli.encoders import Encoder
@@ -158,7 +159,8 @@ def verify_command(folder: str, config: Json) -> str:
         config: The options of `apply-masks`. Where they name or round masks, what was cut differs from what a
             run decided: the folder's own masks say it.
     """
-    words = ["prunecli", "verify-automodel", folder, "--against", str(config["source"])]
+    source = demo.NAME if str(config["source"]) == str(demo.MODEL) else str(config["source"])
+    words = ["prunecli", "verify-automodel", folder, "--against", source]
     if config["masks"] or config["round_to"]:
         words += ["--masks", f"{folder}/{MASKS}"]
     return shlex.join(words)

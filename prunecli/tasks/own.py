@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from prunecli.errors import InputError
+from prunecli.registry import nearest
 from prunecli.tasks import kinds
 from prunecli.tasks.base import Task
 from prunecli.tasks.columns import LIST, TEXT, Shapes
@@ -55,6 +56,9 @@ def own_task(name: str, file: str, shapes: Shapes, asked: Asked) -> Task:
     Raises:
         InputError: No kind of task reads these columns, or several do.
     """
+    for column in (*(asked.column_names or ()), *([asked.label] if asked.label else [])):
+        if column not in shapes:
+            raise _no_column(file, column, shapes)
     if asked.kind is not None:
         kind = kinds.get(asked.kind)
         return _task(name, kind, *_columns(kind, shapes, asked))
@@ -109,7 +113,7 @@ def check_columns(task: Task, shapes: Shapes, file: str) -> None:
     """
     missing = [column for column in task.all_columns if column not in shapes]
     if missing:
-        raise InputError(f"{file} has no column {missing[0]!r} (it has {', '.join(shapes)})", NAME_THEM)
+        raise _no_column(file, missing[0], shapes)
     found = tuple(shapes[column] for column in task.columns)
     if found in task.kind.shapes:
         return
@@ -123,6 +127,14 @@ def check_columns(task: Task, shapes: Shapes, file: str) -> None:
     raise InputError(
         f"{file}: column {column!r} holds {held}, but {task.kind.name} needs {needed}",
         "CSV and TSV cannot hold lists: write JSONL or Parquet" if needed == LIST + TEXT else NAME_THEM,
+    )
+
+
+def _no_column(file: str, column: str, shapes: Shapes) -> InputError:
+    near = nearest(column, shapes)
+    return InputError(
+        f"{file} has no column {column!r} (it has {', '.join(shapes)})",
+        f"{near} Else {NAME_THEM}" if near else NAME_THEM,
     )
 
 

@@ -106,7 +106,7 @@ class MaskTrainer(Trainer):
         return super().prediction_step(model, inputs, loss_only, ignored)
 
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
-        """Move the gates out of the library's parameter groups into one of their own, without decay."""
+        """Move the gates out of the library's parameter groups into groups of their own, without decay."""
         optimizer: Optimizer = super().create_optimizer(model)
         if self.gates is not None:
             own = {id(parameter) for parameter in self.gates.parameters()}
@@ -114,7 +114,8 @@ class MaskTrainer(Trainer):
                 group["params"] = [parameter for parameter in group["params"] if id(parameter) not in own]
             for logits, rate in ((self.gates.logits, 1.0), (self.gates.coarse, COARSE)):
                 alone = {"lr": rate * self.masks_lr, "weight_decay": 0.0}
-                optimizer.add_param_group({"params": list(logits.parameters()), **alone})
+                if parameters := list(logits.parameters()):
+                    optimizer.add_param_group({"params": parameters, **alone})
         return optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:

@@ -63,4 +63,7 @@ def test_a_file_is_written_and_summed_up_and_of_bad_input_none_is(tmp_path: Path
     error = CliRunner().invoke(app, words).exception
     assert isinstance(error, InputError) and "--fields" in str(error.fix)
     assert error.message == "record 1 has no field with a known name (it has body)"
+    error = CliRunner().invoke(app, [*words, "--fields", "bdy"]).exception
+    assert isinstance(error, InputError) and error.fix == "did you mean body?"
+    assert error.message == "record 1: no field 'bdy' (it has body)"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.jsonl", "out.jsonl"]

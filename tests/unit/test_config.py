@@ -211,7 +211,7 @@ def test_the_run_folder_is_named_after_model_and_task() -> None:
 
 
 def test_what_is_known_of_methods_before_torch_is_what_their_files_say() -> None:
-    assert {name: facts_of(methods.get(name)) for name in methods.names()} == KNOWN_METHODS
+    assert {name: facts_of(methods.get(name)) for name in KNOWN_METHODS} == KNOWN_METHODS
 
 
 @pytest.mark.parametrize("verb", VERBS)

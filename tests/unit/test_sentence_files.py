@@ -103,7 +103,7 @@ def test_the_card_says_how_to_load_it(source: Path, tmp_path: Path) -> None:
 
 def test_a_plain_folder_has_nothing_of_it(bert: Path, tmp_path: Path) -> None:
     assert read_sentence_files(read_checkpoint(bert)).names == []
-    assert "sentence" not in (cut(bert, tmp_path / "cut") / "README.md").read_text()
+    assert "sentence-transformers" not in (cut(bert, tmp_path / "cut") / "README.md").read_text()
 
 
 def test_code_and_pickles_of_the_source_stay_behind(source: Path, tmp_path: Path) -> None:

@@ -115,6 +115,7 @@ def test_a_kind_may_be_insisted_on(row: dict[str, Any], kind: str, tmp_path: Pat
             r"could be for classification \(text, label\) or multi-label \(text, labels\)", "--task-kind",
         ),
         ({"text": "a", "label": 1}, {"kind": "token-classification"}, "no column 'tokens'", "--text-columns"),
+        ({"text": "a", "labl": 1}, {"label_column": "lable"}, "no column 'lable'", "did you mean labl?"),
         ({"tokens": "a b", "tags": ["O"]}, {"kind": "token-classification"}, "holds text, but .* needs lists", "CSV"),
         ({"text": "a", "label": 1}, {"kind": "masked-lm", "text_columns": "text,text"}, "reads 1 col", "--text"),
         ({"text": 3, "label": 1}, {"kind": "classification"}, "'text' holds whole numbers", "--text-columns"),
