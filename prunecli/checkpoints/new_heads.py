@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from prunecli.checkpoints.cut_keys import CUT_KEYS
 from prunecli.checkpoints.kinds.base import Json, Model, NewTensor, width_of
-from prunecli.checkpoints.kinds.pruned import CUT_KEYS, PREFIX
+from prunecli.checkpoints.kinds.pruned import PREFIX
 from prunecli.checkpoints.number_types import from_floats
 from prunecli.checkpoints.safetensors_file import Declared, TensorEntry
 from prunecli.encoders import for_config

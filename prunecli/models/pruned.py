@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
+from prunecli.checkpoints.cut_keys import CUT_KEYS
 from prunecli.checkpoints.folder import Checkpoint
-from prunecli.checkpoints.kinds.pruned import CUT_KEYS, PREFIX
+from prunecli.checkpoints.kinds.pruned import PREFIX
 from prunecli.checkpoints.kinds.pruned import is_pruned as is_pruned
 from prunecli.encoders import Encoder, for_config
 from prunecli.errors import UnsupportedModelError

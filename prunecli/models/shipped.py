@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
+from prunecli.checkpoints.cut_keys import CUT_KEYS
 from prunecli.checkpoints.folder import Checkpoint
-from prunecli.checkpoints.kinds.pruned import CUT_KEYS
 from prunecli.checkpoints.kinds.pruning_encoder import PRE_FINAL_NORM, RERANKING
 from prunecli.encoders import Encoder, for_config
 from prunecli.errors import InputError, UnsupportedModelError

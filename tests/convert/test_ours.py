@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 import prunecli
+from prunecli.checkpoints.cut_keys import CUT_KEYS
 from prunecli.checkpoints.folder import INDEX, WEIGHTS, read_checkpoint
 from prunecli.checkpoints.kinds import recognise
 from prunecli.checkpoints.kinds.base import Reading
@@ -24,6 +25,7 @@ from prunecli.verification.conversion import made_of, source_outputs
 from tests import tiny
 from tests.convert.conftest import ORIGINALS, Convert
 from tests.unit.test_irti_masked_seq import FIXTURE
+from tests.unit.test_loading import change_json
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,7 @@ AROUND = ("PruningEncoderForSequenceClassification", "PruningEncoderForTokenClas
 
 
 NARROW = ("head", "ffn_int", "hidden")
+NO_CUT = {key: None if key == "hidden_dimensions" else kind() for key, kind in CUT_KEYS.items()}
 
 
 @pytest.mark.parametrize(("head", "groups"), [*((head, GROUPS) for head in AROUND), (AROUND[0], NARROW)])
@@ -144,6 +147,40 @@ def test_a_head_that_does_not_fit_is_refused(
     with pytest.raises(InputError, match=f"source: tensor {name} {said}"):
         prunecli.convert(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+# A class, what its config.json then says of a cut, what it is to become, what is said of it.
+NO_CUTS: list[tuple[str, dict[str, Any], str, str]] = [
+    (
+        AROUND[0],
+        {"base_model_cut": {"pruned_linears": {}}},
+        "ranking-model",
+        "no whole cut: gathered_inputs,",
+    ),
+    (AROUND[2], {"base_model_cut": 3}, "masked-seq", "no whole cut: 3"),
+    (
+        "Model",
+        {"model_type": "pruned_bert", **NO_CUT, "narrowed": []},
+        "pruning-encoder",
+        r"narrowed \[\] says",
+    ),
+    (
+        "Model",
+        {"model_type": "pruned_bert", "pruned_linears": {}},
+        "pruned",
+        "no whole cut: gathered_inputs,",
+    ),
+]
+
+
+@pytest.mark.parametrize(("head", "entries", "to", "said"), NO_CUTS)
+def test_half_a_cut_is_refused_by_its_file(
+    head: str, entries: dict[str, Any], to: str, said: str, tmp_path: Path
+) -> None:
+    source = tiny.save_tiny(tmp_path / "source", "bert", head)
+    change_json(source / "config.json", **entries)
+    with pytest.raises(InputError, match=f"source/config.json.* {said}"):
+        prunecli.convert(source, to=to, dry_run=True)
 
 
 def test_a_run_folder_is_to_be_cut_first(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_documents_are_judged_apart_from_their_sentences() -> None:
     assert by_document == [(0, 1.0), (0, 0.0), (1, 1.0), (2, 0.0)]  # nothing says which window of the second
 
 
-def test_passages_of_other_questions_go_with_an_answer() -> None:
+def test_passages_of_other_questions_go_with_an_answer(caplog: pytest.LogCaptureFixture) -> None:
     passages = [f"They met in {year}, near Saint-Denis." for year in range(1900, 1950)]
     rows = [
         Document(f"q{year}", (text,), (True,), answers=(f"in {year}",))
@@ -82,6 +82,28 @@ def test_passages_of_other_questions_go_with_an_answer() -> None:
     by_query = {query: [d.text for d in found if d.query == query] for query in ("q1900", "q1949", "where")}
     assert [len(set(texts)) for texts in by_query.values()] == [5, 5, 1]
     assert by_query["q1900"][1:] != by_query["q1949"][1:]
+    assert caplog.messages == ["1 of 51 questions get fewer than 4 passages of others"] * 2
+
+
+# Passages with their answers, all of the first question; a passage of another; whether it goes with the first.
+OTHER: list[tuple[list[tuple[str, str]], str, bool]] = [
+    ([("Columbus landed.", "Columbus"), ("Colombo led.", "Colombo")], "Cristoforo Colombo, again.", False),
+    ([("Columbus landed.", "Columbus"), ("Colombo led.", "Colombo")], "It rained.", True),
+    ([("It did not.", "no")], "They know the north.", True),
+    ([("The Beatles did.", "The Beatles")], "Beatles sang.", False),
+    ([("It is a.", "a")], "It rained.", False),  # nothing is left that could be looked for
+    ([("杜甫写诗。", "杜甫")], "诗人杜甫来了。", False),  # no space between words
+    ([("杜甫写诗。", "杜甫")], "李白来了。", True),
+]
+
+
+@pytest.mark.parametrize(("own", "other", "goes"), OTHER)
+def test_a_question_meets_neither_its_answers_nor_its_passages(
+    own: list[tuple[str, str]], other: str, goes: bool
+) -> None:
+    rows = [Document("q", (text,), (True,), answers=(answer,)) for text, answer in own]
+    found = list(with_others([*rows, Document("r", (other,), (True,), answers=("zebra",))]))
+    assert [d.text for d in found if d.query == "q" and not d.is_relevant] == [other] * goes
 
 
 def test_answers_are_no_labels_of_a_text() -> None:

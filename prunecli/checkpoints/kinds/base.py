@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints import strict_json
+from prunecli.checkpoints.cut_keys import check_cut
 from prunecli.checkpoints.folder import inside, read_checkpoint
 from prunecli.checkpoints.safetensors_file import Declared, TensorEntry
 from prunecli.encoders import for_config
@@ -124,8 +125,8 @@ def read_around(
             raise InputError(
                 f"{folder / 'config.json'} lacks base_model_config or {key}", "convert or save it again"
             )
-        if not isinstance(cut, dict | None):
-            raise InputError(f"{folder / 'config.json'}: base_model_cut {cut!r} says no cut", "cut it again")
+        if cut is not None:
+            check_cut(cut, folder / "config.json")
         shapes = heads(config, stream_width(base, cut))
         pick(checkpoint.tensors, {name: name for name in shapes}, shapes, folder)
         return Model(f"{title}, {config[key]}", config, checkpoint.tensors, folder, base)

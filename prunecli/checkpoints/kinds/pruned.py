@@ -4,16 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from prunecli.checkpoints.cut_keys import CUT_KEYS, LINEARS, check_cut
 from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.checkpoints.kinds.base import Json, Kind, Model, Reading, without
 from prunecli.errors import InputError
 
-PREFIX, LINEARS = "pruned_", "pruned_linears"
-# What the config has besides the stock one's keys; `modeling_pruned.py` explains each.
-CUT_KEYS = (
-    LINEARS, "gathered_inputs", "scattered_outputs", "module_attributes", "kept_heads", "without_heads",
-    "without_layers", "hidden_dimensions", "narrowed", "narrowed_head",
-)  # fmt: skip
+PREFIX = "pruned_"
 
 
 def is_pruned(config: Mapping[str, Any]) -> bool:
@@ -26,9 +22,14 @@ def _recognises(folder: Path, config: Json) -> bool:
 
 
 def _read(folder: Path, reading: Reading) -> Model:
-    """Read config and headers; every tensor keeps its name."""
+    """Read config and headers; every tensor keeps its name.
+
+    Raises:
+        InputError: The config says half a cut.
+    """
     checkpoint = read_checkpoint(folder, reading.allow_pickle)
     config = without(checkpoint.config, "auto_map")
+    check_cut({key: config[key] for key in CUT_KEYS if key in config}, folder / "config.json")
     encoder = {**without(config, *CUT_KEYS), "model_type": str(config["model_type"]).removeprefix(PREFIX)}
     says = f"{checkpoint.architecture or 'no architecture'}, cut by prunecli"
     return Model(says, config, checkpoint.tensors, folder, encoder)
