@@ -56,8 +56,8 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
     """
     method = methods.get(config.method_name)
     check_options(config, method)
-    checkpoint, data = read_inputs(config)
     check_run_target(config)
+    checkpoint, data = read_inputs(config)
     encoder = encoder_of(checkpoint)
     if encoder.sharing:
         log.info(encoder.sharing)
@@ -114,8 +114,8 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
         return finished(config.out_folder)
     method = methods.get(config.method_name)
     check_options(config, method)
-    checkpoint, data = read_inputs(config)
     check_run_target(config)
+    checkpoint, data = read_inputs(config)
     set_seed(config.seed)
     session = open_session(config, checkpoint, data, progress)
     loaded, target = session.loaded, target_of(session)
