@@ -57,3 +57,9 @@ class TargetExistsError(PruneError):
 
 class OfflineError(PruneError):
     """Something is needed from the hub, and the hub is out of reach."""
+
+
+def words_of(error: Exception) -> str:
+    """Return what an error of a library says: the system's words, its first line, or the name of its type."""
+    words = getattr(error, "strerror", None) or str(error).strip()
+    return str(words or type(error).__name__).splitlines()[0]

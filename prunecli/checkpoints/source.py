@@ -7,7 +7,7 @@ from typing import Any
 from prunecli import demo
 from prunecli.checkpoints.folder import CARD, CARRIED, check_folder
 from prunecli.checkpoints.run_folder import RECORD
-from prunecli.errors import InputError, OfflineError
+from prunecli.errors import InputError, OfflineError, words_of
 
 DOWNLOADS = Path("checkpoints")  # checkpoints/MODEL/TASK: fine-tuned checkpoints for offline use
 WANTED = ["*.safetensors", "*.json", "*.txt", "*.model", CARD, *CARRIED]
@@ -98,16 +98,17 @@ def _from_hub(name: str, options: dict[str, Any]) -> Path:
             "name the folder of a saved checkpoint, or a hub id as owner/model",
         ) from None
     except Exception as error:  # no network, no such repository, no access: each raises its own type
-        near = _nearest(Path(name))
+        near, reason = _nearest(Path(name)), _reason(error)
         raise OfflineError(
-            f"{name}: no such folder, and the hub does not give it: {_reason(error)}",
+            f"{name}: no such folder, and the hub does not give it: {reason or words_of(error)}",
             (f"did you mean the folder {near}? Else " if near else "")
-            + f"check the name and the network, or run `hf download {name}` where there is one and copy the cache",
+            + ("check the name and the network" if reason else "mend that")
+            + f", or run `hf download {name}` where there is one and copy the cache",
         ) from None
 
 
-def _reason(error: Exception) -> str:
-    """Say in plain words why the hub gives nothing; its library has a type for each case."""
+def _reason(error: Exception) -> str | None:
+    """Say in plain words why the hub gives nothing; its library has a type for each case. None for other errors."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     if isinstance(error, GatedRepoError):
@@ -116,4 +117,16 @@ def _reason(error: Exception) -> str:
         return "it has no such model, or a private one"
     if isinstance(error, RevisionNotFoundError):
         return "the model has no such revision"
-    return "it is out of reach, and nothing is in the cache"
+    return "it is out of reach, and nothing is in the cache" if is_out_of_reach(error) else None
+
+
+def is_out_of_reach(error: Exception) -> bool:
+    """Say whether it is the network that the hub's libraries complain of, and not a full disk, say."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    # Of httpx, which huggingface_hub has under two names: all that goes wrong before there is an answer.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return (
+        isinstance(error, LocalEntryNotFoundError | ConnectionError | TimeoutError)
+        or "TransportError" in names
+    )

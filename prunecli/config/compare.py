@@ -52,7 +52,7 @@ class CompareConfig(VerbConfig):
     out: Annotated[
         Path | None,
         Opt(
-            "Folder for the page. Default: runs/MODEL-TASK-compare, or runs/MODEL-compare if it ends with TASK.",
+            "Folder for the page. Default: runs/MODEL-TASK-compare, or runs/MODEL-compare if its last word is TASK.",
             OUTPUT,
         ),
     ] = None

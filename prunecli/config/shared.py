@@ -65,9 +65,9 @@ EVERY_GROUP = (*GROUPS, "layer", "hidden")
 
 
 def run_name(model: str, task: str) -> str:
-    """Return what a run is called: `MODEL-TASK`, or `MODEL` alone where that says the task already."""
+    """Return what a run is called: `MODEL-TASK`, or `MODEL` alone where its last word is the task."""
     name, of = Path(model).name or Path(model).resolve().name, Path(task).stem
-    return name if name.endswith(of) else f"{name}-{of}"
+    return name if name == of or name.endswith((f"-{of}", f"_{of}")) else f"{name}-{of}"
 
 
 def parse_fields(asked: str | None) -> tuple[str, ...] | None:

@@ -191,7 +191,7 @@ class TrainMasksConfig(VerbConfig):
     out: Annotated[
         Path | None,
         Opt(
-            "Run folder. Default: runs/MODEL-TASK, or runs/MODEL if it ends with TASK; -sweep with --sweep.",
+            "Run folder. Default: runs/MODEL-TASK, or runs/MODEL if its last word is TASK; -sweep with --sweep.",
             OUTPUT,
         ),
     ] = None

@@ -155,8 +155,8 @@ def sweep(config: TrainMasksConfig, progress: Progress) -> CompareResult:
 
 
 def _session(config: TrainMasksConfig, progress: Progress) -> Session:
-    checkpoint, data = read_inputs(config)
     check_target(config.out_folder, config.overwrite)
+    checkpoint, data = read_inputs(config)
     session = open_session(config, checkpoint, data, progress)
     if session.arguments.world_size > 1:
         raise InputError("several targets at once are a matter of one process", "run it without torchrun")

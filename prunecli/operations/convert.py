@@ -76,14 +76,15 @@ def run(config: ConvertConfig) -> ConvertResult:
         PruneError: The source is not whole or of no known kind, or the target cannot be written.
     """
     dtype = _dtype(config)
+    if config.out is not None:  # before the source is fetched
+        check_target(config.out, config.overwrite)
     pickles = ["*.bin"] if config.allow_pickle else []
     source = find_model(config.source, "", allow_patterns=[*WANTED, *pickles])
     kind = kinds.recognise(source, config.from_)
     to = config.to or kinds.kinds()[kind].becomes
     model = _read(source, config, kind, to)
     plan = plan_folder(source, model, to == ONNX, dtype, parse_size(config.max_shard_size))
-    if config.out is not None:  # last of what may be wrong with the line
-        check_target(config.out, config.overwrite)
+    if config.out is not None:
         check_source(config.out, source)
     log.info("%s is %s (%s); it becomes %s", source, plan.model.says, kind, to)
     for note in plan.model.notes:

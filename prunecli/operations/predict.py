@@ -225,14 +225,13 @@ def run(config: PredictConfig, records: Iterable[Mapping[str, Any]] | None = Non
     Raises:
         PruneError: The checkpoint, the input or the output file cannot be used.
     """
-    readings = _input(config) if records is None else map(_as_record, records)
-    predictor = Predictor.of(config)
     check_out(config)
-    return Predictions(predictor, readings)
+    readings = _input(config) if records is None else map(_as_record, records)
+    return Predictions(Predictor.of(config), readings)
 
 
 def check_out(config: PredictConfig) -> None:
-    """Refuse an output file that cannot be used, once nothing else is wrong and before any work is done.
+    """Refuse an output file that cannot be used, before anything is read.
 
     Raises:
         PruneError: It stands already, whole or begun, cannot be written, would stand in the checkpoint,

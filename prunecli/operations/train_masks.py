@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from torch import nn
-from transformers import set_seed
+from transformers import PreTrainedTokenizerBase, set_seed
 
 from prunecli import __version__, methods
 from prunecli.checkpoints.atomic import check_source
@@ -40,7 +40,7 @@ from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult, finished
 from prunecli.training.recovery import recover
 from prunecli.training.resuming import check_run_target, finish, is_finished, work_folder
 from prunecli.training.scoring import prune_by_scores, prune_to_drop
-from prunecli.training.session import Session, open_session
+from prunecli.training.session import Session, open_session, row_length
 from prunecli.training.target import target_of
 
 log = logging.getLogger(__name__)
@@ -56,17 +56,18 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
     """
     method = methods.get(config.method_name)
     check_options(config, method)
-    checkpoint, data = read_inputs(config)
     check_run_target(config)
+    checkpoint, data = read_inputs(config)
     encoder = encoder_of(checkpoint)
     if encoder.sharing:
         log.info(encoder.sharing)
-    examples = _examples(config, checkpoint, data)
+    tokenizer = load_tokenizer(checkpoint)
+    tokens = row_length(config.max_length, data.task, positions_of(checkpoint), tokenizer)
+    examples = _examples(data, tokenizer, tokens)
     epoch = steps_an_epoch(config, examples[0])
     steps = (
         0 if isinstance(method, ScoreMethod) else min(epoch * config.num_epochs, config.max_steps or math.inf)
     )
-    tokens = min(config.max_length or data.task.kind.usual_length, positions_of(checkpoint))
     return TrainMasksPlan(
         out=config.out_folder,
         model=checkpoint.path,
@@ -86,16 +87,13 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
     )
 
 
-def _examples(config: TrainMasksConfig, checkpoint: Checkpoint, data: TaskData) -> tuple[int, int]:
+def _examples(data: TaskData, tokenizer: PreTrainedTokenizerBase, tokens: int) -> tuple[int, int]:
     """Return how many training and validation examples the rows become."""
     kind = data.task.kind
     if not kind.windows:
         return len(data.train), len(data.validation)
     log.info("Counting windows ...")
-    tokenizer = load_tokenizer(checkpoint)
-    usual = config.max_length or kind.usual_length
-    length = min(usual, positions_of(checkpoint), int(tokenizer.model_max_length))
-    features = kind.features(data, tokenizer, length)
+    features = kind.features(data, tokenizer, tokens)
     return len(features.train), len(features.validation)
 
 
@@ -114,8 +112,8 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
         return finished(config.out_folder)
     method = methods.get(config.method_name)
     check_options(config, method)
-    checkpoint, data = read_inputs(config)
     check_run_target(config)
+    checkpoint, data = read_inputs(config)
     set_seed(config.seed)
     session = open_session(config, checkpoint, data, progress)
     loaded, target = session.loaded, target_of(session)

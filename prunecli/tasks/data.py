@@ -6,7 +6,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prunecli.errors import InputError, OfflineError
+from prunecli.checkpoints.source import is_out_of_reach
+from prunecli.errors import InputError, OfflineError, words_of
 from prunecli.tasks.base import Task, known_task, tasks
 from prunecli.tasks.columns import shapes_of, values_of
 from prunecli.tasks.files import SUFFIXES, find_split, read_table
@@ -175,7 +176,7 @@ def _from_hub(task: Task, names: Sequence[str]) -> list[File]:
     try:
         splits = datasets.load_dataset(*task.hub)
     except Exception as error:  # offline, proxies and a missing cache each raise their own type
-        reason = "it is out of reach" if isinstance(error, OSError) else type(error).__name__
+        reason = "it is out of reach" if is_out_of_reach(error) else words_of(error)
         raise OfflineError(
             f"data of task {task.name} ({source}) cannot be had from the hub: {reason}",
             f"put {' and '.join(names)} files (parquet, JSONL or CSV) into a folder and add --data-dir",

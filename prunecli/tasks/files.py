@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints import strict_json
-from prunecli.errors import InputError
+from prunecli.errors import InputError, words_of
 
 CHANGED = re.compile(
     r"Column\(/(.+)\) changed from (\w+) to (\w+)"
@@ -71,11 +71,20 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     if path.stat().st_size == 0:
         return InputError(f"{path} holds no rows", "name the file that has them")
     if path.suffix == ".parquet":
-        return InputError(f"{path} is no Parquet file, or not all of one", "write or copy it once more")
-    words = str(error).splitlines()[0]
+        return unreadable_parquet(str(path), error)
+    words = words_of(error)
     if path.suffix in (".jsonl", ".json"):
         return _broken_line(path) or _two_types(path, words)
     return InputError(f"{path} cannot be read: {words}", "check its quotes, or write JSONL")
+
+
+def unreadable_parquet(name: str, error: Exception) -> InputError:
+    """Say what is wrong with a Parquet file: it is none, or what pyarrow says of one."""
+    from pyarrow import ArrowInvalid
+
+    if isinstance(error, ArrowInvalid):
+        return InputError(f"{name} is no Parquet file, or not all of one", "write or copy it once more")
+    return InputError(f"{name} cannot be read: {words_of(error)}", "write it with another codec, or as JSONL")
 
 
 def _broken_line(path: Path) -> InputError | None:

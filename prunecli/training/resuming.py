@@ -40,7 +40,7 @@ def is_finished(config: TrainMasksConfig) -> bool:
 
 
 def check_run_target(config: TrainMasksConfig) -> None:
-    """Refuse an output folder that stands, once nothing else is wrong and before any work is done.
+    """Refuse an output folder that stands, before model and data are fetched and read.
 
     Raises:
         TargetExistsError: A finished or an interrupted run stands there, and no option says what to do with it.

@@ -122,7 +122,8 @@ def open_session(
     if loaded.encoder.sharing:
         log.info(loaded.encoder.sharing)
     tokenizer = load_tokenizer(checkpoint)
-    max_length = _max_length(config.max_length, task, loaded, tokenizer)
+    positions = longest_input(loaded.model, loaded.encoder)
+    max_length = row_length(config.max_length, task, positions, tokenizer)
     features = task.kind.features(data, tokenizer, max_length)
     arguments = training_arguments(config, len(features.train))
     nn.Module.to(loaded.model, arguments.device)  # gates are made where the model is
@@ -142,8 +143,16 @@ def _check_new_head(config: TrainMasksConfig, task: Task) -> None:
         )
 
 
-def _max_length(asked: int | None, task: Task, loaded: Loaded, tokenizer: PreTrainedTokenizerBase) -> int:
-    allowed = min(longest_input(loaded.model, loaded.encoder), int(tokenizer.model_max_length))
+def row_length(asked: int | None, task: Task, positions: int, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the tokens that rows are cut to in training: what is asked for, or the task's usual length.
+
+    Args:
+        asked: `--max-length`; None where nothing was said.
+        task: The task.
+        positions: Tokens that the model has positions for.
+        tokenizer: Its limit goes before what is asked, too.
+    """
+    allowed = min(positions, int(tokenizer.model_max_length))
     if asked is not None and asked > allowed:
         log.warning("--max-length %d is more than the %d tokens that the model takes", asked, allowed)
     return min(asked or task.kind.usual_length, allowed)

@@ -14,7 +14,15 @@ from typer.testing import CliRunner
 from prunecli import errors
 from prunecli.checkpoints.folder import WEIGHTS, read_checkpoint
 from prunecli.cli.app import app
-from prunecli.errors import ExitCode, InputError, MaskError, OfflineError, PruneError, UnsupportedModelError
+from prunecli.errors import (
+    ExitCode,
+    InputError,
+    MaskError,
+    OfflineError,
+    PruneError,
+    TargetExistsError,
+    UnsupportedModelError,
+)
 from prunecli.masks import MaskSet
 from prunecli.models.loading import load_model
 from prunecli.shrink.plan import plan_cut
@@ -125,6 +133,26 @@ def test_a_mistyped_model_is_told_alike_by_every_verb_and_before_the_output(
     assert isinstance(done.exception, InputError)
     said = {"message": "dmeo: no such folder", "fix": "did you mean demo?", "exit_code": 2}
     assert json.loads(done.stdout) == {"schema_version": 1, "verb": line.split()[0], "error": said}
+
+
+# Where the output stands, nothing is read: not even this checkpoint, which is an empty folder.
+OCCUPIED = (
+    "train-masks bare demo --out full", "train-masks bare demo --out full --dry-run",
+    "train-masks bare demo --out full --sweep 0.5", "compare bare demo --out full", "convert bare full",
+    "predict bare full/file --out full/file.jsonl",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("line", OCCUPIED)
+def test_an_output_that_stands_is_told_before_anything_is_read(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("bare", "full"):
+        (tmp_path / folder).mkdir()
+    for name in ("file", "file.jsonl"):
+        (tmp_path / "full" / name).write_text("text\n")
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(CliRunner().invoke(app, line.split()).exception, TargetExistsError)
 
 
 def test_a_plan_of_training_is_written_for_people(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from prunecli.errors import InputError
 from prunecli.inference.formats import Reading, read_records
 from prunecli.inference.formats.jsonl import line_of
 from prunecli.inference.formats.parquet import write_parquet
+from prunecli.tasks.files import read_table
 
 
 def read(folder: Path, name: str, content: bytes) -> list[Reading]:
@@ -58,6 +59,20 @@ def test_parquet_has_a_record_a_row(tmp_path: Path) -> None:
     assert list(read_records(str(tmp_path / "rows.parquet"))) == rows
     with pytest.raises(InputError, match=r"cut\.parquet is no Parquet file, or not all of one"):
         read(tmp_path, "cut.parquet", (tmp_path / "rows.parquet").read_bytes()[:40])
+
+
+def test_a_good_parquet_file_is_not_said_to_be_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise pyarrow.ArrowNotImplementedError("Support for codec 'lzo' not built\nand more")
+
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1 by another program")
+    for name in ("ParquetFile", "read_table"):
+        monkeypatch.setattr(f"pyarrow.parquet.{name}", fail)
+    for reader in (lambda path: list(read_records(str(path))), read_table):
+        with pytest.raises(
+            InputError, match=r"rows\.parquet cannot be read: Support for codec 'lzo' not built$"
+        ):
+            reader(tmp_path / "rows.parquet")
 
 
 def test_parquet_values_that_json_lacks_are_text_or_null(tmp_path: Path) -> None:

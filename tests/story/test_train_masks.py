@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,11 +17,13 @@ from safetensors.numpy import load_file
 from transformers import AutoModelForSequenceClassification
 
 import prunecli
+from prunecli import demo
 from prunecli.checkpoints.atomic import partial_path
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import InputError, MaskError, OfflineError, TargetExistsError, UnsupportedModelError
 from prunecli.operations import train_masks
 from prunecli.training import arguments
+from prunecli.training.session import open_session
 
 FAST: dict[str, Any] = {
     "model": "demo", "task": "demo", "max_length": 64, "num_epochs": 2, "max_train_samples": 320, "device": "cpu",
@@ -37,6 +40,21 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "demo"
     train_masks.run(TrainMasksConfig.of({**FAST, "out": out}), silent)
     return out
+
+
+@pytest.mark.parametrize(
+    ("limit", "asked", "tokens"), [(32, None, 32), (32, 48, 32), (128, 48, 48), (128, None, 64)]
+)
+def test_a_plan_counts_the_tokens_that_a_run_cuts_rows_to(
+    limit: int, asked: int | None, tokens: int, tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(demo.MODEL, tmp_path / "model"))
+    settings = json.loads((model / "tokenizer_config.json").read_text())
+    (model / "tokenizer_config.json").write_text(json.dumps({**settings, "model_max_length": limit}))
+    few = {**FAST, "max_length": asked, "max_train_samples": 8}
+    config = TrainMasksConfig.of({**few, "model": str(model), "out": tmp_path / "run"})
+    session = open_session(config, *train_masks.read_inputs(config), silent)
+    assert train_masks.plan(config).tokens == session.max_length == tokens
 
 
 def test_a_run_leaves_masks_model_and_record(run_folder: Path) -> None:

@@ -202,11 +202,21 @@ def test_groups_come_in_one_order_and_once(asked: list[str], groups: tuple[str, 
     assert train(learn_masks=asked).groups == groups
 
 
-def test_the_run_folder_is_named_after_model_and_task() -> None:
-    config = TrainMasksConfig.of({"model": "org/bert-base", "task": "data/rows.csv"})
-    assert config.out_folder == Path("runs/bert-base-rows")
-    named = TrainMasksConfig.of({"model": "models/minilm-qqp", "task": "qqp", "sweep": "0.5"})
-    assert named.out_folder == Path("runs/minilm-qqp-sweep"), "which says the task already"
+@pytest.mark.parametrize(
+    ("model", "task", "name"),
+    [
+        ("org/bert-base", "data/rows.csv", "bert-base-rows"),
+        ("models/minilm-qqp", "qqp", "minilm-qqp"),  # which says the task already
+        ("minilm_qqp", "qqp", "minilm_qqp"),
+        ("demo", "demo", "demo"),
+        ("bert-base", "e.jsonl", "bert-base-e"),
+        ("bert-base-uncased", "cased.csv", "bert-base-uncased-cased"),
+    ],
+)
+def test_the_run_folder_is_named_after_model_and_task(model: str, task: str, name: str) -> None:
+    asked = {"model": model, "task": task}
+    assert TrainMasksConfig.of(asked).out_folder == Path("runs", name)
+    assert TrainMasksConfig.of({**asked, "sweep": "0.5"}).out_folder == Path("runs", f"{name}-sweep")
     assert train(out="x").out_folder == Path("x")
 
 

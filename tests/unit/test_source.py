@@ -1,11 +1,17 @@
 """What a user names becomes a folder, or a message that says what is missing."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from prunecli.checkpoints.source import find_folder, find_model
 from prunecli.errors import InputError, OfflineError
+from prunecli.tasks import load_task
+
+
+class TransportError(Exception):
+    """Stands in for that of httpx."""
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +88,33 @@ def test_a_hub_id_out_of_reach_says_so(name: str) -> None:
     ) as raised:
         find_model(name, "qqp")
     assert raised.value.fix
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (PermissionError(13, "Permission denied"), "Permission denied"),
+        (ValueError("bad revision\nand more"), "bad revision"),
+        (TimeoutError("slow"), "it is out of reach, and nothing is in the cache"),
+        (TransportError("slow"), "it is out of reach, and nothing is in the cache"),
+    ],
+)
+def test_of_the_hub_only_the_network_is_out_of_reach(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    monkeypatch.setattr("datasets.load_dataset", fail)
+    with pytest.raises(OfflineError) as model:
+        find_model("someone/model", "qqp")
+    assert model.value.message.endswith(f"does not give it: {said}")
+    assert ("network" in str(model.value.fix)) == ("reach" in said)
+    with pytest.raises(OfflineError) as data:
+        load_task("sst2")
+    assert data.value.message.endswith(f"from the hub: {said.partition(',')[0]}")
 
 
 @pytest.mark.parametrize("name", ["a b", "what?", "x--y..z"])

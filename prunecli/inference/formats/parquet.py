@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from prunecli.errors import InputError
 from prunecli.inference.formats.base import Format, Reading
+from prunecli.tasks.files import unreadable_parquet
 
 ROWS = 1024  # that are in memory at once
 
@@ -20,10 +21,8 @@ def _read(file: IO[bytes], name: str) -> Iterator[Reading]:
     try:
         for batch in pyarrow.parquet.ParquetFile(file).iter_batches(ROWS):
             yield from map(_plain, batch.to_pylist())
-    except (pyarrow.ArrowException, OSError):
-        raise InputError(
-            f"{name} is no Parquet file, or not all of one", "write or copy it once more"
-        ) from None
+    except (pyarrow.ArrowException, OSError) as error:
+        raise unreadable_parquet(name, error) from None
 
 
 def _plain(value: Any) -> Any:
