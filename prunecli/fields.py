@@ -146,7 +146,9 @@ def _check(field: Field, value: Any) -> None:
     if field.choices and value not in field.choices:
         raise InputError(
             f"{field.spelled} {value!r} is not one of {', '.join(field.choices)}",
-            nearest(value, field.choices),
+            f"repeat {field.spelled} for each"
+            if "," in str(value) and field.many
+            else nearest(value, field.choices),
         )
     low, high = field.opt.minimum, field.opt.maximum
     if (low is not None and not value >= low) or (high is not None and not value <= high):

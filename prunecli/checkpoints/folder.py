@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints import strict_json
+from prunecli.checkpoints.atomic import partial_path
 from prunecli.checkpoints.pickles import read_pickle
 from prunecli.checkpoints.safetensors_file import TensorEntry, read_header
 from prunecli.encoders import module_names
@@ -116,7 +117,17 @@ def check_folder(path: Path, near: Path | str | None = None) -> None:
     """
     if path.is_dir():
         return
-    hint = f"did you mean {near}?" if near else "name the folder of a saved checkpoint"
+    partial = partial_path(path)
+    if partial.is_dir():
+        raise InputError(
+            f"{path}: no such folder, but an interrupted run stands at {partial}",
+            "finish it by the same command with --resume",
+        )
+    hint = (
+        f"did you mean {near}?"
+        if near
+        else "name the folder of a saved checkpoint, or of a run of train-masks"
+    )
     raise InputError(f"{path} is a file, not a folder" if path.exists() else f"{path}: no such folder", hint)
 
 

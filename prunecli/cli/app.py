@@ -74,6 +74,7 @@ def main() -> None:
         _show_traceback()
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
         sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:
         say_error(

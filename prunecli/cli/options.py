@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -67,10 +66,8 @@ def add_command(app: typer.Typer, verb: Verb) -> None:
 
 def _parameter(config: type[VerbConfig], field: Field) -> tuple[Any, Any, Any]:
     """Return a field with its annotation and default for the command's signature."""
-    # Typer knows lists of enums, not of literals; a StrEnum's members are the strings themselves.
-    kind: Any = (
-        StrEnum(field.name, {choice: choice for choice in field.choices}) if field.choices else field.kind
-    )
+    # Words of a choice are checked with the config, which has the nearest one to say.
+    kind: Any = field.kind
     kind = list[kind] if field.many else Optional[kind] if field.optional else kind  # noqa: UP045
     default = next(item.default for item in fields(config) if item.name == field.name)
     if field.opt.positional:
@@ -82,7 +79,8 @@ def _parameter(config: type[VerbConfig], field: Field) -> tuple[Any, Any, Any]:
         info = typer.Option(
             *spellings,
             help=field.opt.help,
-            metavar="" if field.kind is bool else field.opt.metavar,  # a flag takes no value
+            metavar="" if field.kind is bool else field.opt.metavar or "|".join(field.choices) or None,
+            autocompletion=(lambda: list(field.choices)) if field.choices else None,
             rich_help_panel=field.opt.panel,
             show_envvar=False,
         )

@@ -9,7 +9,7 @@ import torch
 import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from prunecli.checkpoints.folder import Checkpoint, read_checkpoint, read_config
+from prunecli.checkpoints.folder import NEW, Checkpoint, read_checkpoint, read_config
 from prunecli.checkpoints.run_folder import is_run
 from prunecli.checkpoints.sentence_files import usual_length
 from prunecli.config import PredictConfig
@@ -121,6 +121,11 @@ def load_with_head(
         model, new = loaded.model, loaded.new
     if head == "Model":  # its pooler is not used
         new = tuple(name for name in new if "pooler" not in name)
+    if checkpoint.config.get(NEW):
+        raise InputError(
+            f"{checkpoint.path}: its head is new, and nobody has trained it yet",
+            f"prunecli train-masks {checkpoint.path} ROWS trains it",
+        )
     if new:
         raise InputError(
             f"{checkpoint.path}: tensor {new[0]} is missing or was never trained, so the head would be random",

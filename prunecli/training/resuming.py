@@ -49,7 +49,7 @@ def check_run_target(config: TrainMasksConfig) -> None:
     if is_finished(config):
         return
     check_target(out, config.overwrite)
-    if partial_path(out).exists() and not (config.resume or config.overwrite):
+    if partial_path(out).exists() and not (config.resume or config.overwrite or config.dry_run):
         raise TargetExistsError(
             f"an interrupted run stands at {partial_path(out)}",
             "add --resume to go on, or --overwrite to start over",

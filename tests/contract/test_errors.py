@@ -155,6 +155,37 @@ def test_an_output_that_stands_is_told_before_anything_is_read(
     assert isinstance(CliRunner().invoke(app, line.split()).exception, TargetExistsError)
 
 
+@pytest.mark.parametrize(
+    ("line", "said", "fix"),
+    [
+        (
+            "train-masks demo demo --learn-masks heads",
+            "'heads' is not one of head, ffn_int",
+            "did you mean head?",
+        ),
+        (
+            "train-masks demo demo --learn-masks head,ffn_int",
+            "is not one of",
+            "repeat --learn-masks for each",
+        ),
+        (
+            "apply-masks stopped --out cut",
+            "an interrupted run stands at stopped.partial",
+            "same command with --resume",
+        ),
+    ],
+)
+def test_a_slip_is_told_with_what_was_meant(
+    line: str, said: str, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stopped.partial").mkdir()
+    (tmp_path / "stoppe").mkdir()  # not this one
+    monkeypatch.chdir(tmp_path)
+    error = CliRunner().invoke(app, line.split()).exception
+    assert isinstance(error, InputError)
+    assert said in error.message and fix in str(error.fix)
+
+
 def test_a_plan_of_training_is_written_for_people(tmp_path: Path) -> None:
     words = ["train-masks", "demo", "demo", "--target-flops", "0.5", "--method", "one-shot", "--dry-run"]
     said = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "run")]).stderr
