@@ -5,6 +5,18 @@ Shape suffixes: L labels, after any other dimensions.
 
 from torch import Tensor
 
+from prunecli.errors import InputError
+
+
+def check_activation(asked: str, labels: int) -> None:
+    """Refuse an activation that says nothing.
+
+    Raises:
+        InputError: It is a softmax over one label.
+    """
+    if asked == "softmax" and labels == 1:
+        raise InputError("--activation softmax of one label is 1 for every record", "take sigmoid or none")
+
 
 def activated(logits_L: Tensor, asked: str, usual: str) -> Tensor:
     """Return scores [..., L].

@@ -23,6 +23,9 @@ from prunecli.models.modeling_pruning_encoder import KEEP
 
 SPECIAL = 4  # tokens around a pair, at most
 
+SHOWN = "shown"
+RANKING = ("score", "score_raw", SHOWN)  # of a row, where the model ranks
+
 
 class DocumentEncoder:
     """Makes rows of queries and documents.
@@ -103,10 +106,16 @@ def _apart(found: Tokens, title: int) -> tuple[list[int], Tokens]:
 
 
 def relevance(logits_RL: Tensor, activation: str = "auto") -> dict[str, Tensor]:
-    """Return how relevant a document is, [R]: `score` and the logit, of several labels the last one's."""
+    """Return how relevant a document is, [R]: `score` from 0 to 1, and the logit, of several labels the last one's.
+
+    `score` is what documents and windows are ranked by. Another activation is `shown` in its place, and ranks nothing:
+    a sigmoid looks at one label alone, and another order comes of it.
+    """
     logits_RL = logits_RL.float()
-    scores_RL = activated(logits_RL, activation, "sigmoid" if logits_RL.shape[-1] == 1 else "softmax")
-    return {"score": scores_RL[:, -1], "score_raw": logits_RL[:, -1]}
+    usual = "sigmoid" if logits_RL.shape[-1] == 1 else "softmax"
+    found = {"score": activated(logits_RL, "auto", usual)[:, -1], "score_raw": logits_RL[:, -1]}
+    shown = {} if activation == "auto" else {SHOWN: activated(logits_RL, activation, usual)[:, -1]}
+    return found | shown
 
 
 def keep_and_rank(found: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -118,11 +127,11 @@ def keep_and_rank(found: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> d
 
 
 def best_scores(documents: int, rows: Sequence[Row], outputs: Sequence[Outputs]) -> list[dict[str, float]]:
-    """Return score and logit of each document's best row; nothing where the model has no ranking."""
+    """Return the `relevance` of each document's best row; nothing where the model has no ranking."""
     best: list[dict[str, float]] = [{} for _ in range(documents)]
     for row, output in zip(rows, outputs, strict=True):
         if "score" in output:
-            found = {name: output[name].item() for name in ("score", "score_raw")}
+            found = {name: output[name].item() for name in RANKING if name in output}
             own = best[row.aside.document]
             if not own or found["score"] > own["score"]:
                 own |= found

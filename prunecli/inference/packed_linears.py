@@ -50,8 +50,10 @@ class PackedLinear(nn.Module):
 def pack_linears(model: PreTrainedModel, encoder: Encoder) -> bool:
     """Pack the linears of an encoder's layers where the output stays the same.
 
+    Meanwhile the layers' weights are there twice.
+
     Args:
-        model: In evaluation mode. It cannot be trained or saved any more.
+        model: In evaluation mode. It cannot be trained, saved or copied any more.
         encoder: Its table and sizes.
 
     Returns:

@@ -50,11 +50,15 @@ class Lagrangian(nn.Module):
         return price / self.prices.dense
 
     def forward(self, open_LU: Mapping[str, Tensor]) -> Tensor:
-        """Return the term to add to the loss of a step; the multiplier moves with it."""
+        """Return the term to add to the loss."""
         miss = self.expected(open_LU) - self.target()
         term: Tensor = self.multiplier * miss + STIFFNESS / 2 * miss.square()
-        self.multiplier = self.multiplier + RATE * miss.detach()
         return term
+
+    @torch.no_grad()
+    def step(self, open_LU: Mapping[str, Tensor]) -> None:
+        """Move the multiplier by what is missed after an optimizer step, however many batches that had."""
+        self.multiplier += RATE * (self.expected(open_LU) - self.target())
 
 
 def _expected(prices: Prices, open_LU: Mapping[str, Tensor]) -> Tensor:

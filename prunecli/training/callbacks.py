@@ -55,6 +55,13 @@ class GateSchedule(TrainerCallback):
             self.kind, self.start, self.end, min(state.global_step / max(learning, 1), 1.0)
         )
 
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Let the budget see what the step made of the gates."""
+        if self.gates.lagrangian is not None and not self.gates.frozen:
+            self.gates.lagrangian.step(self.gates.chances())
+
 
 class ReportProgress(TrainerCallback):
     """Tells a progress function how far the training is, with the last loss and metric."""

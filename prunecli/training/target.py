@@ -55,10 +55,14 @@ class Target:
         log.info("the cut model takes %.1f %% of the time, %.1f %% were asked", 100 * measured, 100 * share)
         if abs(measured / share - 1) <= CLOSE:
             return masks
-        correction = min(max(share / measured, 1 / MOST), MOST)
+        correction = share / measured
+        if not 1 / MOST <= correction <= MOST:
+            log.warning("that is far off: the budget is corrected by a factor of %.2f only", MOST)
+            correction = min(max(correction, 1 / MOST), MOST)
         try:
             return self.masks(scores, min(share * correction, 1.0))
-        except InputError:  # less than what is left without any unit
+        except InputError as error:
+            log.warning("the budget is not corrected: %s", error.message)
             return masks
 
     def masks(self, scores: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,10 +11,13 @@ from transformers import BertConfig, PreTrainedConfig
 
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.config import PredictConfig
+from prunecli.errors import InputError
 from prunecli.inference.document_reader import relevance
+from prunecli.inference.documents import Document, Question
 from prunecli.inference.formats import Record
-from prunecli.inference.kinds.base import Setting
+from prunecli.inference.kinds.base import Row, Setting
 from prunecli.inference.kinds.classification import Classification
+from prunecli.inference.kinds.reranking import Reranking
 from tests import tiny
 
 NAMES = {0: "bad", 1: "dull", 2: "good"}
@@ -66,11 +70,29 @@ def test_a_regression_has_a_raw_value_and_no_label(problem_type: str | None) -> 
 def test_an_activation_makes_the_score_and_leaves_the_rest(activation: str, score: float) -> None:
     (found,) = decode([[0.0, 1.0, 3.0]], activation, id2label=NAMES)
     assert found == {"label": "good", "score": pytest.approx(score), "score_raw": 3.0}
+    if activation == "softmax":
+        with pytest.raises(InputError, match="of one label is 1"):
+            decode([[3.0]], activation, num_labels=1)
+        return
     (value,) = decode([[3.0]], activation, num_labels=1)
-    assert value["score"] == pytest.approx({"sigmoid": 0.952574, "none": 3.0, "softmax": 1.0}[activation])
+    assert value["score"] == pytest.approx(score)
     assert ("score_raw" in value) == (activation != "none")
-    ranked = relevance(torch.tensor([[0.0, 1.0, 3.0]]), activation)
-    assert ranked["score"].item() == pytest.approx(score) and ranked["score_raw"].item() == 3.0
+
+
+@pytest.mark.parametrize("activation", ["auto", "sigmoid", "none"])
+def test_an_activation_changes_no_order(activation: str) -> None:
+    question = Question("who", (Document("a"), Document("b")), several=True)
+    rows = [Row({"input_ids": [1]}, SimpleNamespace(document=number)) for number in range(2)]
+    outputs = relevance(torch.tensor([[5.0, 4.0], [-3.0, 1.0]]), activation)
+    reads = Reranking.__new__(Reranking)
+    found = reads.decode(
+        question, rows, [{name: values[row] for name, values in outputs.items()} for row in range(2)]
+    )
+    assert [result["index"] for result in found["results"]] == [1, 0]
+    assert found["results"][0].keys() == {"index", "score", "score_raw"}
+    assert found["results"][0]["score"] == pytest.approx(
+        {"auto": 0.982014, "sigmoid": 0.731059, "none": 1.0}[activation]
+    )
 
 
 def test_several_values_come_by_name() -> None:

@@ -18,8 +18,10 @@ from prunecli.checkpoints.source import find_model
 from prunecli.config import PredictConfig
 from prunecli.errors import InputError, TargetExistsError
 from prunecli.inference import stream
+from prunecli.inference.first_token import FirstTokenAttention
 from prunecli.inference.formats import read_records
 from prunecli.inference.formats.jsonl import line_of
+from prunecli.inference.packed_linears import PackedLinear
 from prunecli.operations import predict
 from tests import tiny
 
@@ -59,6 +61,13 @@ def test_label_and_score_are_those_of_the_model_alone_with_each_text() -> None:
         assert record["label"] == model.config.id2label[int(chances.argmax())]
         assert record["score"] == pytest.approx(float(chances.max()), abs=1e-6)
     assert {record["label"] for record in found} == {"negative", "positive"}
+
+
+def test_a_classifier_is_made_fast() -> None:
+    modules = [type(module) for module in prunecli.Predictor("demo", device="cpu").runnable.model.modules()]
+    assert modules.count(FirstTokenAttention) == 1
+    if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        assert modules.count(PackedLinear) > 6
 
 
 def test_the_batch_size_changes_nothing(bert: Path, rows: Path) -> None:

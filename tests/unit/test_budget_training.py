@@ -53,8 +53,12 @@ def test_the_multiplier_rises_while_the_budget_is_missed_and_pushes_gates_shut()
     term = gates.lagrangian
     assert term is not None
     term.progress = 1.0
-    term(gates.chances()).backward()
+    for _ in range(3):  # batches of one step
+        term(gates.chances())
+    assert term.multiplier == 0
+    term.step(gates.chances())
     assert term.multiplier > 0 and "lagrangian.multiplier" in gates.state_dict()
+    term(gates.chances()).backward()
     assert all((logits.grad > 0).all() for logits in gates.logits.values())
     assert all((logits.grad > 0).all() for logits in gates.coarse.values())
 
@@ -72,6 +76,7 @@ def test_gates_follow_the_budget_down_and_stay_there() -> None:
         optimizer.zero_grad()
         (lost + term(chances)).backward()
         optimizer.step()
+        term.step(gates.chances())
         misses.append(term.expected(gates.chances()).item() - term.target())
     assert min(misses) > -0.05  # no swing below
     assert max(map(abs, misses[-steps // 10 :])) < 0.02
@@ -98,10 +103,13 @@ def test_the_decisions_meet_the_budget_and_keep_the_likely() -> None:
 
 
 @pytest.mark.parametrize(("slower", "reached"), [(1.1, 0.5 / 1.1), (0.9, 0.5 / 0.9), (1.01, 0.5), (9.0, 0.4)])
-def test_a_timing_corrects_a_budget_of_time(slower: float, reached: float) -> None:
+def test_a_timing_corrects_a_budget_of_time(
+    slower: float, reached: float, caplog: pytest.LogCaptureFixture
+) -> None:
     scores = {group: torch.rand(mask_shape(ENCODER, group)) for group in GROUPS}
     target = Target(PRICES, 0.5, {}, lambda masks: slower * share_of(masks.masks))
     assert reached - 0.05 < share_of(target.masks_in_time(scores, 0.5)) <= reached
+    assert ("far off" in caplog.text) == (slower > 2)
 
 
 def test_gates_start_in_the_order_of_worth() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.checkpoints.sentence_files import cross_encoder_settings
-from prunecli.inference.activation import activated
+from prunecli.inference.activation import activated, check_activation
 from prunecli.inference.formats.base import Record
 from prunecli.inference.kinds.base import Kind, Outputs, Row, Setting
 from prunecli.inference.text_fields import known_fields, text_in
@@ -37,6 +37,7 @@ class Classification(Kind):
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         config = setting.model_config
+        check_activation(setting.options.activation, len(setting.labels))
         self.names = [setting.labels.get(number, f"LABEL_{number}") for number in range(len(setting.labels))]
         # One output without a problem_type is what transformers trains as a regression.
         one = config.problem_type is None and len(self.names) == 1

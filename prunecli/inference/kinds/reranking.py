@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from prunecli.checkpoints.folder import Checkpoint
-from prunecli.inference.document_reader import DocumentReader, best_scores, relevance
+from prunecli.inference.activation import check_activation
+from prunecli.inference.document_reader import SHOWN, DocumentReader, best_scores, relevance
 from prunecli.inference.documents import KNOWN, Question, best_first, question_in
 from prunecli.inference.formats.base import Record
 from prunecli.inference.kinds.base import Kind, Outputs, Row, Setting
@@ -28,6 +29,7 @@ class Reranking(Kind):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
+        check_activation(setting.options.activation, len(setting.labels))
         self.reader = DocumentReader(setting)
 
     @classmethod
@@ -55,7 +57,10 @@ class Reranking(Kind):
     def decode(self, given: Question, rows: Sequence[Row], outputs: Sequence[Outputs]) -> Record:
         """Return the scores of the best windows."""
         results = best_scores(len(given.documents), rows, outputs)
-        return {"results": best_first(given.documents, results)} if given.several else results[0]
+        ranked = best_first(given.documents, results) if given.several else results
+        for result in ranked:
+            result["score"] = result.pop(SHOWN, result["score"])
+        return {"results": ranked} if given.several else ranked[0]
 
 
 KIND = Reranking
