@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from prunecli.operations.compare import CompareResult
     from prunecli.operations.convert import ConvertResult
     from prunecli.operations.evaluate import EvaluateResult
-    from prunecli.operations.predict import Predictions
+    from prunecli.operations.predictions import Predictions
     from prunecli.operations.self_test import SelfTestResult
     from prunecli.operations.verify_automodel import VerifyResult
     from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult

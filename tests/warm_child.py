@@ -1,12 +1,14 @@
 """Children that know no prunecli, without four seconds of imports each: forks of a `python -I` that made them once.
 
-Each still is a process of its own, which runs a script from its file with the environment and in the folder that are
-asked for. tests/contract/test_exit_codes.py has the verification start its child as users have it.
+Each still is a process of its own, which runs a script from its file in the folder that is asked for, and dies of a
+timeout. What libraries read from the environment when they are imported is the server's: offline, with caches of its
+own; the rest is as asked. tests/contract/test_exit_codes.py has the verification start its child as users have it.
 Run as a script, this file is the server: a job a line in, an exit status a line out.
 """
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,7 @@ OFFLINE = {
     "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error",
     "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1",
 }  # fmt: skip
+CACHES = ("HOME", "HF_HOME", "HF_MODULES_CACHE")
 
 
 class WarmChild:
@@ -30,22 +33,39 @@ class WarmChild:
         self.home = tempfile.TemporaryDirectory(prefix="prunecli-tests-")
 
     def run(
-        self, command: Sequence[str], *, env: dict[str, str], cwd: Path, **options: Any
+        self,
+        command: Sequence[str],
+        *,
+        env: dict[str, str],
+        cwd: Path,
+        timeout: int | None = None,
+        **options: Any,
     ) -> "subprocess.CompletedProcess[str]":
-        """Run `python -I SCRIPT ...` in a fork of the server; where the system cannot fork, as it stands."""
+        """Run `python -I SCRIPT ...` in a fork of the server; where the system cannot fork, as it stands.
+
+        Raises:
+            TimeoutExpired: It took longer, and was killed.
+        """
+        assert env["HF_HUB_OFFLINE"] == OFFLINE["HF_HUB_OFFLINE"], "the server is offline"
+        assert all(Path(env[name]).is_relative_to(cwd) for name in CACHES), "a child leaves nothing behind"
         if not hasattr(os, "fork"):
-            return subprocess.run(command, env=env, cwd=cwd, **options)
+            return subprocess.run(command, env=env, cwd=cwd, timeout=timeout, **options)
         server = self.server = self.server or self._start()
         assert server.stdin and server.stdout and list(command[:2]) == [sys.executable, "-I"]
         said = Path(cwd) / "stderr.txt"
-        job = {"words": command[2:], "environment": env, "folder": str(cwd), "stderr": str(said)}
+        job = {
+            "words": command[2:], "environment": env, "folder": str(cwd), "stderr": str(said),
+            "seconds": timeout or 0,
+        }  # fmt: skip
         server.stdin.write(json.dumps(job) + "\n")
         server.stdin.flush()
         status = int(server.stdout.readline())
+        if timeout is not None and status == -signal.SIGALRM:
+            raise subprocess.TimeoutExpired(command, timeout)
         return subprocess.CompletedProcess(command, status, "", said.read_text())
 
     def _start(self) -> "subprocess.Popen[str]":
-        caches = {"HOME": self.home.name, "HF_HOME": self.home.name, "HF_MODULES_CACHE": self.home.name}
+        caches = dict.fromkeys(CACHES, self.home.name)
         return subprocess.Popen(
             [sys.executable, "-I", "-W", "ignore", __file__], env={**OFFLINE, **caches},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -66,7 +86,8 @@ def run_code(code: str, argument: str, folder: Path) -> None:
     script = folder / "child.py"
     script.write_text('import sys\nsys.modules["prunecli"] = None  # an import of it fails\n' + code)
     command = [sys.executable, "-I", str(script), argument]
-    done = WARM.run(command, env=OFFLINE, cwd=folder, capture_output=True, text=True)
+    environment = {**OFFLINE, **dict.fromkeys(CACHES, str(folder / "home"))}
+    done = WARM.run(command, env=environment, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -88,12 +109,13 @@ def _serve() -> None:
         print(status, flush=True)
 
 
-def _work(words: list[str], environment: dict[str, str], folder: str, stderr: str) -> None:
-    """Run a script as `python -I` would; never return."""
+def _work(words: list[str], environment: dict[str, str], folder: str, stderr: str, seconds: int) -> None:
+    """Run a script as `python -I` would, at most so many seconds where these are not 0; never return."""
     import runpy
     import traceback
 
     status = 1
+    signal.alarm(seconds)  # nothing catches it: it kills
     try:
         for number, path in ((0, os.devnull), (1, os.devnull), (2, stderr)):
             os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)

@@ -13,7 +13,8 @@ from prunecli.fields import plain
 from prunecli.inference.formats import read_records
 from prunecli.inference.formats.base import Record
 from prunecli.inference.thresholds import choose
-from prunecli.operations.predict import Predictions, Predictor, check_out
+from prunecli.operations.predict import Predictor, check_out
+from prunecli.operations.predictions import Predictions
 
 RELEVANT = "relevant"
 CONTEXT_PRUNING = "context-pruning"

@@ -7,14 +7,18 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+import prunecli
 from prunecli.checkpoints.folder import RECORD, WEIGHTS, sha256
 from prunecli.cli.app import app, main
-from prunecli.errors import ExitCode
+from prunecli.errors import ExitCode, PruneError
+from prunecli.verification import isolated
 from tests import tiny
+from tests.warm_child import WARM
 
 COMMAND = (sys.executable, "-m", "prunecli")
 ESCAPE = "\x1b"
@@ -140,6 +144,18 @@ def run(config):
 operation.run = run
 main()
 """
+
+
+@pytest.mark.parametrize("launcher", [subprocess, WARM], ids=["as users have it", "in tests"])
+def test_a_child_that_hangs_is_killed_in_time(
+    launcher: Any, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "child.py").write_text("import time\ntime.sleep(15)\n")
+    monkeypatch.setattr(isolated, "CHILD", tmp_path / "child.py")
+    monkeypatch.setattr(isolated, "subprocess", launcher)
+    with pytest.raises(PruneError, match="the verification child did not finish in 1 s") as raised:
+        prunecli.verify_automodel(source / "pruned", timeout=1)
+    assert raised.value.fix == "raise --timeout"
 
 
 @pytest.mark.parametrize("debug", [False, True])

@@ -103,7 +103,8 @@ def test_a_regression_leaves_no_field_called_label(tmp_path: Path) -> None:
 
 def test_texts_that_were_cut_are_said_once(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(predict.log, "warning", lambda text, *values: said.append(text % values))
+    log = "prunecli.operations.predictions.log"
+    monkeypatch.setattr(f"{log}.warning", lambda text, *values: said.append(text % values))
     records = [{"text": "good " * length} for length in (1, 6, 7, 30)] * 40
     predictions = prunecli.predict(bert, records, max_length=8, device="cpu")
     deque(predictions, maxlen=0)
