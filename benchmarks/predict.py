@@ -11,10 +11,9 @@ FILE is what `predict` reads, of single texts or pairs. In every round these tak
     predict, graph  the same with what `convert --to onnx` wrote (--graph)
     predict, pruned the same with a pruned folder (--pruned); its outputs are other ones
 
-All compute in float32 and return logits, which have to be equal to 1e-5. Times are CPU seconds of the whole process,
-so that others on the
-machine matter little; a first round warms up. With --alone, then each in a process of its own: CPU seconds from its
-start to the first prediction, and the most memory that it took.
+All compute in float32 and return the probability of the likeliest label, which has to be equal to 1e-5. Times are CPU
+seconds of the whole process, so that others on the machine matter little; a first round warms up. With --alone, then
+each in a process of its own: CPU seconds from its start to the first prediction, and the most memory that it took.
 """
 
 import argparse
@@ -30,7 +29,7 @@ from typing import Any
 
 BATCH, TOLERANCE = 32, 1e-5
 Records = list[dict[str, Any]]
-Run = Callable[[], list[float]]  # one logit a record: that of the label with the highest
+Run = Callable[[], list[float]]  # one probability a record: that of the likeliest label
 
 
 padding: dict[str, float] = {}  # share of the tokens that `predict` put through a checkpoint
@@ -47,7 +46,7 @@ def pipeline(folder: str, texts: list[Any]) -> Run:
 
     classify = pipeline("text-classification", folder, dtype=torch.float32, device="cpu")
     rows = [{"text": text[0], "text_pair": text[1]} if isinstance(text, tuple) else text for text in texts]
-    options = {"batch_size": BATCH, "truncation": True, "function_to_apply": "none"}
+    options = {"batch_size": BATCH, "truncation": True, "function_to_apply": "softmax"}
     return lambda: [found["score"] for found in classify(rows, **options)]
 
 
@@ -56,7 +55,7 @@ def cross_encoder(folder: str, texts: list[Any]) -> Run:
     from sentence_transformers import CrossEncoder
 
     model = CrossEncoder(
-        folder, device="cpu", activation_fn=torch.nn.Identity(), model_kwargs={"dtype": "float32"}
+        folder, device="cpu", activation_fn=torch.nn.Softmax(-1), model_kwargs={"dtype": "float32"}
     )
     return lambda: model.predict(texts, batch_size=BATCH).max(-1).tolist()
 
@@ -79,7 +78,7 @@ def sorted_loop(folder: str, texts: list[Any]) -> Run:
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
             batch = {name: [values[row] for row in rows] for name, values in encoded.items()}
-            logits = model(**tokenizer.pad(batch, return_tensors="pt")).logits.max(-1).values
+            logits = model(**tokenizer.pad(batch, return_tensors="pt")).logits.softmax(-1).max(-1).values
             for row, value in zip(rows, logits.tolist(), strict=True):
                 found[row] = value
         return found
@@ -96,7 +95,7 @@ def predict(folder: str, texts: list[Any]) -> Run:
 
     def run() -> list[float]:
         predictions = predictor(records)
-        found = [record["score_raw"] for record in predictions]
+        found = [record["score"] for record in predictions]
         result = predictions.result()
         padding[folder] = 1 - result.tokens / result.padded_tokens
         return found
