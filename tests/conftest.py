@@ -1,5 +1,6 @@
 """No network, no hub, few threads, fixed seeds; tiny checkpoints that are saved once a session."""
 
+import logging
 import os
 import socket
 import tempfile
@@ -78,6 +79,14 @@ def same_seeds() -> None:
     """Start each test from the same random state."""
     torch.manual_seed(0)
     np.random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def log_as_imported() -> None:
+    """Start each test with the log that an import leaves, whatever a command line did to it before."""
+    logger = logging.getLogger("prunecli")
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -161,8 +161,6 @@ def test_widths_may_stand_in_a_file_as_list_or_table(text: str, parse: Parse, tm
     [
         (("apply-maks",), "apply-masks"),
         ((*TRAIN, "--num-epoch", "3"), "--num-epochs"),
-        ((*TRAIN, "--mask-init", "opne"), "open"),
-        ((*TRAIN, "--learn-masks", "heads"), "ffn_int"),
     ],
 )
 def test_a_slip_is_answered_with_what_was_meant(words: tuple[str, ...], suggestion: str) -> None:

@@ -158,6 +158,7 @@ def test_an_output_that_stands_is_told_before_anything_is_read(
 @pytest.mark.parametrize(
     ("line", "said", "fix"),
     [
+        ("train-masks demo demo --mask-init opne", "'opne' is not one of randn, open", "did you mean open?"),
         (
             "train-masks demo demo --learn-masks heads",
             "'heads' is not one of head, ffn_int",

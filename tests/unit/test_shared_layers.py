@@ -22,9 +22,8 @@ def albert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def talk(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    """Return what the operations say, also after a test that printed it."""
-    monkeypatch.setattr(logging.getLogger("prunecli"), "propagate", True)
+def talk(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Return what the operations say."""
     caplog.set_level(logging.INFO, "prunecli")
     return caplog
 
