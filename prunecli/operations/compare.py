@@ -142,7 +142,6 @@ def sweep(config: TrainMasksConfig, progress: Progress) -> CompareResult:
                 target_flops=trial.stop.share,
                 out=out,
                 method=config.method_name,
-                calibration_rows=config.calibration_rows,
             )
             alone = replace(session, config=asked)
             found = outcome(alone, learned, replace(target, share=trial.stop.share), dense)

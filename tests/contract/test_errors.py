@@ -113,6 +113,16 @@ def test_masks_of_another_model_are_refused_before_anything_is_written(bert: Pat
     assert not (tmp_path / "cut").exists()
 
 
+@pytest.fixture
+def occupied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go where a folder `full` and files in it stand already; `bare` is an empty folder."""
+    for folder in ("bare", "full"):
+        (tmp_path / folder).mkdir()
+    for name in ("file", "file.jsonl"):
+        (tmp_path / "full" / name).write_text("text\n")
+    monkeypatch.chdir(tmp_path)
+
+
 # Every verb that reads a checkpoint, with two mistakes: the folder to write stands already, and there is no dmeo.
 MISTYPED = (
     "train-masks dmeo demo --out full", "compare dmeo demo --out full", "apply-masks dmeo --out full",
@@ -121,14 +131,9 @@ MISTYPED = (
 )  # fmt: skip
 
 
+@pytest.mark.usefixtures("occupied")
 @pytest.mark.parametrize("line", MISTYPED)
-def test_a_mistyped_model_is_told_alike_by_every_verb_and_before_the_output(
-    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "full").mkdir()
-    for name in ("file", "file.jsonl"):
-        (tmp_path / "full" / name).write_text("text\n")
-    monkeypatch.chdir(tmp_path)
+def test_a_mistyped_model_is_told_alike_by_every_verb_and_before_the_output(line: str) -> None:
     done = CliRunner().invoke(app, [*line.split(), "--json"])
     assert isinstance(done.exception, InputError)
     said = {"message": "dmeo: no such folder", "fix": "did you mean demo?", "exit_code": 2}
@@ -143,15 +148,9 @@ OCCUPIED = (
 )  # fmt: skip
 
 
+@pytest.mark.usefixtures("occupied")
 @pytest.mark.parametrize("line", OCCUPIED)
-def test_an_output_that_stands_is_told_before_anything_is_read(
-    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for folder in ("bare", "full"):
-        (tmp_path / folder).mkdir()
-    for name in ("file", "file.jsonl"):
-        (tmp_path / "full" / name).write_text("text\n")
-    monkeypatch.chdir(tmp_path)
+def test_an_output_that_stands_is_told_before_anything_is_read(line: str) -> None:
     assert isinstance(CliRunner().invoke(app, line.split()).exception, TargetExistsError)
 
 
