@@ -18,6 +18,7 @@ from prunecli.errors import InputError
 from prunecli.masks.mask_set import Array
 from prunecli.masks.prices import Prices
 
+FEWEST_WIDTHS = 16
 BISECTIONS = 200  # of the exchange rate, whose logarithm starts within +-700: to the last bit of a double
 
 
@@ -68,6 +69,15 @@ def width_multiples(encoder: Encoder, multiple: int) -> dict[str, int]:
     """Return how many heads, neurons and hidden dimensions make widths, in columns, a multiple."""
     heads = multiple // math.gcd(multiple, encoder.head_size)
     return {"head": heads, "ffn_int": multiple, "hidden": multiple}
+
+
+def fast_multiples(encoder: Encoder, device_type: str) -> dict[str, int]:
+    """Return the multiples that matrix products are fast at; none where they would leave few widths to choose from.
+
+    Heads are 32 or 64 columns wide as they are.
+    """
+    columns = 64 if device_type == "cuda" else 32
+    return {"ffn_int": columns} if encoder.intermediate >= FEWEST_WIDTHS * columns else {}
 
 
 def _curves(scores: Mapping[str, Array], prices: Prices, multiples: Mapping[str, int]) -> Iterator[_Curve]:

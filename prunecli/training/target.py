@@ -14,7 +14,7 @@ from torch import Tensor
 from prunecli.errors import InputError
 from prunecli.inference.sublayer_times import Shape, table_for, time_share
 from prunecli.masks import MaskSet, prices
-from prunecli.masks.allocation import choose, width_multiples
+from prunecli.masks.allocation import choose, fast_multiples, width_multiples
 from prunecli.masks.latency_table import latency_prices
 from prunecli.masks.prices import Prices
 from prunecli.models.loading import longest_input
@@ -141,7 +141,15 @@ def target_of(session: Session) -> Target | None:
         everything = prices.flops(encoder, session.features.mean_length)
         share = config.target_flops or (config.shares[0] if config.sweep else 1.0)
     timed = partial(measured_share, session) if config.target_speedup is not None else None
-    return Target(everything.only(config.groups), share, width_multiples(encoder, config.round_to), timed)
+    return Target(everything.only(config.groups), share, _multiples(session), timed)
+
+
+def _multiples(session: Session) -> dict[str, int]:
+    """Return what widths shall be multiples of: what was asked for, else what is fast where time is the price."""
+    config, encoder = session.config, session.loaded.encoder
+    if config.round_to is None and config.target_speedup is not None:
+        return fast_multiples(encoder, session.arguments.device.type)
+    return width_multiples(encoder, config.round_to or 1)
 
 
 def measured_share(session: Session, masks: MaskSet) -> float:

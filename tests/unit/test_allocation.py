@@ -1,5 +1,6 @@
 """The best units for a budget: never above it, as near to it as one unit allows, and as good as trying everything."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunecli.errors import InputError
-from prunecli.masks.allocation import choose, width_multiples
+from prunecli.masks.allocation import choose, fast_multiples, width_multiples
 from prunecli.masks.mask_set import Array
 from prunecli.masks.prices import Prices
 from tests import tiny
@@ -117,3 +118,11 @@ def test_a_head_is_as_wide_as_its_size() -> None:
     encoder = tiny.table(tiny.tiny_model("bert"))  # heads of 8
     assert width_multiples(encoder, 16) == {"head": 2, "ffn_int": 16, "hidden": 16}
     assert width_multiples(encoder, 1) == {"head": 1, "ffn_int": 1, "hidden": 1}
+
+
+def test_fast_widths_leave_something_to_choose_from() -> None:
+    tiny_encoder = tiny.table(tiny.tiny_model("bert"))
+    wide = dataclasses.replace(tiny_encoder, intermediate=1024)
+    assert fast_multiples(wide, "cpu") == {"ffn_int": 32} and fast_multiples(wide, "cuda") == {"ffn_int": 64}
+    assert fast_multiples(dataclasses.replace(wide, intermediate=1023), "cuda") == {}
+    assert fast_multiples(tiny_encoder, "cpu") == {}
