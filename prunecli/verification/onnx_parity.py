@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from prunecli.inference.onnx_model import open_graph
 from prunecli.models.onnx_graph import inputs_for
 from prunecli.verification.base import Finding, found
 
@@ -26,11 +27,7 @@ def check_graph(
         probes: Inputs of several lengths, padded to one batch.
         atol: Largest difference that counts as equal.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors
-    session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    session = open_graph(file)
     taken = {item.name for item in session.get_inputs()}
     worst, batches = 0.0, list(_batches(probes))
     for batch in batches:
