@@ -10,7 +10,7 @@ from prunecli.fields import OUTPUT, Opt, VerbConfig
 
 CONTEXT, OTHER_KINDS = "Context pruning", "Other kinds"
 TREC = (".trec", ".run")
-WRITTEN = (".jsonl", ".ndjson", ".json", ".parquet")  # endings of --out; without one it is JSONL
+WRITTEN = (".jsonl", ".ndjson", ".json", ".parquet", *TREC)  # endings of --out; without one it is JSONL
 OVERLAP = 0.25
 
 
@@ -80,6 +80,9 @@ class PredictConfig(VerbConfig):
     budget_tokens: Annotated[
         int | None, Opt("Keep the best sentences of a record within N tokens.", CONTEXT, minimum=1)
     ] = None
+    budget_characters: Annotated[
+        int | None, Opt("Keep the best sentences of a record within N characters.", CONTEXT, minimum=1)
+    ] = None
     min_sentences: Annotated[
         int,
         Opt("Keep at least the N best sentences of a record, whatever the threshold.", CONTEXT, minimum=0),
@@ -119,7 +122,8 @@ class PredictConfig(VerbConfig):
     ] = None
     no_answer: Annotated[bool, Opt("Let a question have no answer, as in SQuAD v2.", OTHER_KINDS)] = False
     out: Annotated[
-        Path | None, Opt("JSONL or Parquet file to write instead of standard output.", OUTPUT, short="-o")
+        Path | None,
+        Opt("JSONL, Parquet or TREC run file to write instead of standard output.", OUTPUT, short="-o"),
     ] = None
     resume: Annotated[bool, Opt("Go on where an interrupted run with the same --out stopped.", OUTPUT)] = (
         False
@@ -141,7 +145,7 @@ class PredictConfig(VerbConfig):
         self._check_one_input()
         if self.out is not None and self.calibrate is None and self.out.suffix.lower() not in ("", *WRITTEN):
             raise InputError(
-                f"--out {self.out}: predictions are written as JSONL or Parquet, not as {self.out.suffix}",
+                f"--out {self.out}: predictions are written as JSONL, Parquet or TREC run, not as {self.out.suffix}",
                 f"let it end with {', '.join(WRITTEN[:-1])} or {WRITTEN[-1]}",
             )
         if self.calibrate is not None and self.threshold:
@@ -154,8 +158,13 @@ class PredictConfig(VerbConfig):
             raise InputError("--min-sentences is more than --top-sentences", "lower one of them")
         if self.document and self.query is None:
             raise InputError("--document is for a --query, but there is none", "add --query TEXT")
-        is_run = self.source.lower().endswith(TREC)
-        if is_run != (self.topics is not None) or is_run != (self.collection is not None):
+        from_run = is_run(Path(self.source))
+        if is_run(self.out) and not from_run:
+            raise InputError(
+                f"--out {self.out}: a TREC run names documents by their ids, which only a TREC run has",
+                "let it end with .jsonl",
+            )
+        if from_run != (self.topics is not None) or from_run != (self.collection is not None):
             raise InputError(
                 "a TREC run names queries and documents by their ids; their texts stand elsewhere",
                 "give RUN.trec, --topics FILE and --collection FILE together",
@@ -170,3 +179,8 @@ class PredictConfig(VerbConfig):
         given = [name for name, is_given in inputs.items() if is_given]
         if len(given) > 1:
             raise InputError(f"{' and '.join(given)} each name an input", "leave all but one out")
+
+
+def is_run(path: Path | None) -> bool:
+    """Say whether a file is a TREC run, by its ending."""
+    return path is not None and path.suffix.lower() in TREC

@@ -126,8 +126,8 @@ class TrainMasksConfig(VerbConfig):
     round_to: Annotated[
         int | None,
         Opt(
-            "Keep each layer's width a multiple of N, or nothing of it. Default: 1; for the neurons of --target-speedup "
-            "32, on CUDA 64.",
+            "Keep each layer's width a multiple of N, or nothing of it. Default: 1; under --target-speedup 32 for "
+            "neurons, on CUDA 64.",
             BUDGET,
             minimum=1,
         ),

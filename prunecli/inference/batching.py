@@ -4,6 +4,7 @@ Shape suffixes: R rows, T tokens.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,12 +31,14 @@ class Tally:
         padded: Tokens with padding.
         batches: Forward passes.
         halved: How often a batch was halved for want of memory.
+        seconds: Wall time of all that.
     """
 
     real: int = 0
     padded: int = 0
     batches: int = 0
     halved: int = 0
+    seconds: float = 0.0
 
 
 class Batcher:
@@ -69,6 +72,7 @@ class Batcher:
 
         Longest first: what does not fit into memory fails at once.
         """
+        started = time.perf_counter()
         order = sorted(range(len(rows)), key=lambda row: rows[row].tokens, reverse=True)
         found: list[Outputs | None] = [None] * len(rows)
         start = 0
@@ -83,6 +87,7 @@ class Batcher:
             for row, output in zip(batch, outputs or (), strict=False):
                 found[row] = output
             start += len(batch)
+        self.tally.seconds += time.perf_counter() - started
         return found
 
     def _try(self, rows: Sequence[Row]) -> list[Outputs] | None:

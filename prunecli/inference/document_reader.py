@@ -16,7 +16,7 @@ from prunecli.config import PredictConfig
 from prunecli.inference.activation import activated
 from prunecli.inference.documents import Document, Question
 from prunecli.inference.kinds.base import Outputs, Row, Setting
-from prunecli.inference.selection import Sentence
+from prunecli.inference.selection import Sentence, characters_of
 from prunecli.inference.sentences import Span, lines_in, sentences_in
 from prunecli.inference.windows import Frame, Place, Tokens, frames, judged, pieces, shortened, tokens_of
 from prunecli.models.modeling_pruning_encoder import KEEP
@@ -214,8 +214,10 @@ class DocumentReader:
 
     def _sentences(self, document: Document, text: Tokens, keep: npt.NDArray[np.float32]) -> list[Sentence]:
         starts, stops = np.array(text.spans, dtype=np.int64).reshape(-1, 2).T
+        spans = spans_in(document, self.options)
+        lengths = characters_of(document.text, [start for start, _ in spans])
         found = []
-        for start, stop in spans_in(document, self.options):
+        for (start, stop), characters in zip(spans, lengths, strict=True):
             own = keep[np.searchsorted(stops, start, "right") : np.searchsorted(starts, stop, "left")]
-            found.append(Sentence(start, stop, self.judge(own), len(own)))
+            found.append(Sentence(start, stop, self.judge(own), len(own), characters))
         return found

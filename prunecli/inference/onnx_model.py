@@ -12,7 +12,10 @@ from prunecli.checkpoints.folder import GRAPH, Checkpoint, inside
 from prunecli.errors import InputError
 
 POSITIONS = "mask_indices"  # an input of masked-sequence models
-SLOW_FUSIONS = ["SkipLayerNormFusion", "BiasGeluFusion"]  # slower than their parts on a CPU: 8 % of a BERT's time
+SLOW_FUSIONS = [
+    "SkipLayerNormFusion",
+    "BiasGeluFusion",
+]  # slower than their parts on a CPU: 8 % of a BERT's time
 
 
 def is_graph(path: Path) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from prunecli.inference.document_reader import Reading, best_scores, framed, mean, spans_in
 from prunecli.inference.documents import Document, Question
 from prunecli.inference.kinds.base import Outputs, Row, Setting
-from prunecli.inference.selection import Sentence
+from prunecli.inference.selection import Sentence, characters_of
 from prunecli.inference.windows import Frame, tokens_of
 
 SHORTEST = 16  # tokens of a fragment
@@ -112,9 +112,10 @@ class OpenProvenceReader:
                 means[fragment.sentence].append(mean(keep[start : start + len(fragment.ids)]))
                 tokens[fragment.sentence] += len(fragment.ids)
                 start += len(fragment.ids)
+        lengths = characters_of(document.text, [start for start, _ in spans])
         return [
-            Sentence(*span, sum(parts) / len(parts) if parts else 0.0, count)
-            for span, parts, count in zip(spans, means, tokens, strict=True)
+            Sentence(*span, sum(parts) / len(parts) if parts else 0.0, count, characters)
+            for span, parts, count, characters in zip(spans, means, tokens, lengths, strict=True)
         ]
 
 

@@ -1,7 +1,7 @@
 """A file of predictions that appears whole, and that an interrupted run can go on with.
 
 Records are written to FILE.partial as JSONL, whatever the format: what is there at a kill are whole lines and at most
-one half. When the last record has passed, the file gets its name, as Parquet where the suffix says so.
+one half. When the last record has passed, the file gets its name, as Parquet or TREC run where the suffix says so.
 """
 
 import json
@@ -15,7 +15,10 @@ from prunecli.errors import InputError, TargetExistsError
 from prunecli.inference.formats.base import Record
 from prunecli.inference.formats.jsonl import line_of
 from prunecli.inference.formats.parquet import write_parquet
+from prunecli.inference.formats.trec import write_run
 from prunecli.inference.interrupted_run import asked_path
+
+CONVERTED = {".parquet": write_parquet, ".trec": write_run, ".run": write_run}  # made of the JSONL at the end
 
 
 def check_outside(target: Path, checkpoint: Path) -> None:
@@ -80,12 +83,13 @@ def written(records: Iterable[Record], target: Path, asked: dict[str, Any], resu
 
 
 def _publish(partial: Path, target: Path) -> None:
-    if target.suffix.lower() != ".parquet":
+    convert = CONVERTED.get(target.suffix.lower())
+    if convert is None:
         partial.replace(target)
         return
     whole = partial_path(partial)
     try:
-        write_parquet(partial, whole)
+        convert(partial, whole)
         whole.replace(target)
     finally:
         whole.unlink(missing_ok=True)

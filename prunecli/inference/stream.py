@@ -38,29 +38,38 @@ class Item:
 
 
 Encoded = tuple[Item, list[Row]]
+Window = list[Encoded]
 
 
-def predictions(
-    readings: Iterable[Reading],
-    kind: Kind,
-    batcher: Batcher,
-    fields: tuple[str, ...] | None,
-    seen: Counter[str],
-) -> Iterator[Record]:
-    """Yield each record with what is predicted of it, or with the field `error`.
+def encoded_ahead(
+    readings: Iterable[Reading], kind: Kind, fields: tuple[str, ...] | None
+) -> Iterator[Window]:
+    """Yield windows of records in rows; a thread makes the next one while this one is used.
 
     Args:
         readings: The input.
         kind: What is predicted.
-        batcher: The model.
         fields: Fields with the input; by known names where None. The first record decides for all.
-        seen: Counts `records` and `errors`.
 
     Raises:
         InputError: The first record has no field with a known name.
     """
+    return ahead(_windows(_encoded(_items(readings, kind, fields), kind)))
+
+
+def predictions(
+    windows: Iterable[Window], kind: Kind, batcher: Batcher, seen: Counter[str]
+) -> Iterator[Record]:
+    """Yield each record with what is predicted of it, or with the field `error`.
+
+    Args:
+        windows: Of `encoded_ahead`.
+        kind: What is predicted.
+        batcher: The model.
+        seen: Counts `records` and `errors`.
+    """
     taken = (*kind.writes, ERROR)
-    for window in ahead(_windows(_encoded(_items(readings, kind, fields), kind))):
+    for window in windows:
         outputs = iter(batcher.forward([row for _, rows in window for row in rows]))
         for item, rows in window:
             found = _decoded(kind, item, rows, list(islice(outputs, len(rows))))
@@ -98,8 +107,8 @@ def _encoded(items: Iterator[Item], kind: Kind) -> Iterator[Encoded]:
         yield from ((item, next(rows) if item.error is None else []) for item in chunk)
 
 
-def _windows(encoded: Iterator[Encoded]) -> Iterator[list[Encoded]]:
-    window: list[Encoded] = []
+def _windows(encoded: Iterator[Encoded]) -> Iterator[Window]:
+    window: Window = []
     rows, tokens = 0, 0
     for one in encoded:
         window.append(one)

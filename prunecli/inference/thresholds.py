@@ -17,14 +17,14 @@ BETA = 2  # recall counts more: what is cut is lost to whoever reads the rest
 def thresholds_for(options: PredictConfig, of_checkpoint: float | None) -> tuple[float, ...]:
     """Return the thresholds that are asked for, else the checkpoint's own, else the usual one.
 
-    Where only the number of sentences or tokens is bounded, every sentence may be kept.
+    Where only the number of sentences, tokens or characters is bounded, every sentence may be kept.
 
     Raises:
         InputError: One is no number from 0 to 1, and no file of `--calibrate` either.
     """
     if options.threshold:
         return tuple(dict.fromkeys(_read(word) for word in options.threshold))
-    if options.top_sentences is not None or options.budget_tokens is not None:
+    if (options.top_sentences, options.budget_tokens, options.budget_characters) != (None, None, None):
         return (-1.0,)
     if options.compat is not None and of_checkpoint is None:
         return (USUAL_OF_PROVENCE,)

@@ -1,5 +1,6 @@
 """`predict`: run a checkpoint over records."""
 
+import time
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import Any, Self
@@ -8,6 +9,7 @@ from transformers import PreTrainedModel
 
 from prunecli.checkpoints.source import find_folder
 from prunecli.config import PredictConfig
+from prunecli.config.predict import is_run
 from prunecli.config.shared import parse_fields
 from prunecli.errors import InputError
 from prunecli.inference import kinds
@@ -51,6 +53,7 @@ class Predictor:
         return made
 
     def _load(self, config: PredictConfig) -> None:
+        started = time.perf_counter()
         self.config = config
         self.fields = parse_fields(config.fields)
         checkpoint = read_runnable(find_folder(config.checkpoint))
@@ -67,6 +70,13 @@ class Predictor:
         self.kind = kind(
             Setting(checkpoint, loaded.model.config, loaded.tokenizer, loaded.max_length, config)
         )
+        if is_run(config.out) and not self.kind.ranks:
+            raise InputError(
+                f"--out {config.out}: a TREC run holds scores of documents, and {self.kind_name} with this checkpoint "
+                "gives none",
+                "let --out end with .jsonl",
+            )
+        self.seconds = time.perf_counter() - started
 
     def __call__(self, records: Iterable[Mapping[str, Any]]) -> Predictions:
         """Predict as records are asked for; memory does not grow with their number.

@@ -12,7 +12,7 @@ from prunecli.errors import InputError
 from prunecli.inference.formats.base import Reading, Record
 from prunecli.inference.interrupted_run import asked_in, done_before, skip
 from prunecli.inference.output_file import written
-from prunecli.inference.stream import ERROR, predictions
+from prunecli.inference.stream import ERROR, Window, encoded_ahead, predictions
 from prunecli.inference.text_fields import with_named_fields
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ class PredictResult:
         device: Where it was computed.
         dtype: Type of the numbers.
         seconds: Wall time, without loading.
+        load_seconds: Wall time of loading the checkpoint.
+        model_seconds: Of `seconds`, what the model took.
+        waiting_seconds: Of `seconds`, what it waited for records that were read and tokenised beside it.
         records_per_second: Records by seconds.
     """
 
@@ -64,6 +67,9 @@ class PredictResult:
     device: str
     dtype: str
     seconds: float
+    load_seconds: float
+    model_seconds: float
+    waiting_seconds: float
     records_per_second: float
 
 
@@ -78,7 +84,7 @@ class Predictions(Iterator[Record]):
         setting = replace(predictor.kind.setting, count=lambda what: notes.update((what,)))
         self.kind = type(predictor.kind)(setting)
         self.resumed = 0
-        self.batcher = predictor.batcher()
+        self.batcher, self.waited = predictor.batcher(), 0.0
         self.started = time.perf_counter()
         self.records = self._records(iter(readings))
 
@@ -100,7 +106,8 @@ class Predictions(Iterator[Record]):
         yield from written(found, config.out, asked_in(config), config.resume)
 
     def _found(self, readings: Iterator[Reading], fields: tuple[str, ...] | None) -> Iterator[Record]:
-        found = predictions(readings, self.kind, self.batcher, fields, self.seen)
+        windows = encoded_ahead(readings, self.kind, fields)
+        found = predictions(self._timed(windows), self.kind, self.batcher, self.seen)
         for record in found:
             if self.config.fail_fast and ERROR in record:
                 number = self.resumed + self.seen["records"]
@@ -108,6 +115,16 @@ class Predictions(Iterator[Record]):
             yield record
         for what, count in self.notes.items():
             log.warning(TOLD[what], count, self.seen["records"], self.predictor.runnable.max_length)
+
+    def _timed(self, windows: Iterator[Window]) -> Iterator[Window]:
+        """Count the time that is spent on waiting for the next window."""
+        while True:
+            started = time.perf_counter()
+            window = next(windows, None)
+            self.waited += time.perf_counter() - started
+            if window is None:
+                return
+            yield window
 
     def result(self) -> PredictResult:
         """Sum up what was done."""
@@ -129,5 +146,8 @@ class Predictions(Iterator[Record]):
             device=loaded.device.type,
             dtype=str(loaded.model.dtype).removeprefix("torch."),
             seconds=seconds,
+            load_seconds=self.predictor.seconds,
+            model_seconds=tally.seconds,
+            waiting_seconds=self.waited,
             records_per_second=self.seen["records"] / seconds,
         )

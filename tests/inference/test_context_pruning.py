@@ -125,7 +125,8 @@ def test_a_long_document_is_whole_and_every_window_has_query_and_title(folder: C
 
 
 SENTENCES = [
-    Sentence(10 * n, 10 * n + 9, p, t) for n, (p, t) in enumerate([(0.9, 5), (0.2, 3), (0.6, 8), (0.4, 2)])
+    Sentence(10 * n, 10 * n + 9, p, t, 10 * t)
+    for n, (p, t) in enumerate([(0.9, 5), (0.2, 3), (0.6, 8), (0.4, 2)])
 ]
 
 
@@ -139,6 +140,8 @@ SENTENCES = [
         (0.1, Limits(top=3), "x.xx"),
         (0.1, Limits(tokens=8), "x..x"),  # the best, then what still fits
         (0.5, Limits(tokens=4), "...."),
+        (0.1, Limits(characters=80), "x..x"),
+        (0.1, Limits(characters=80, tokens=6), "x..."),
         (0.95, Limits(least=4, tokens=10), "xx.x"),
     ],
 )
@@ -163,6 +166,9 @@ def test_several_thresholds_and_a_budget_for_all_documents(folder: Callable[...,
     assert sum(kept) == 2 and len(kept) == 6
     (found,) = predicted(folder(), record, budget_tokens=7)
     assert 0 < sum(result["kept_tokens"] for result in found["results"]) <= 7
+    longest = len(FIRST) + len(SECOND) + 3
+    (found,) = predicted(folder(), record, budget_characters=longest)
+    assert 0 < sum(len(result["pruned"]) for result in found["results"]) <= longest
 
 
 def test_presplit_and_lines_are_kept_as_they_are(folder: Callable[..., Path]) -> None:

@@ -13,12 +13,14 @@ import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 import prunecli
+from prunecli.config import PredictConfig
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.inference.formats.trec import read_run
 from prunecli.inference.kinds.question_answering import QuestionAnswering
 from prunecli.inference.kinds.token_classification import words_in
 from prunecli.inference.windows import Tokens, frames, tokens_of
 from prunecli.models.modeling_masked_seq import MaskedSeqConfig, MaskedSeqModel
+from prunecli.operations import predict
 from tests import tiny
 
 TAGS = {0: "O", 1: "B-PER", 2: "I-PER"}
@@ -114,6 +116,30 @@ def test_a_run_becomes_a_record_a_topic(tmp_path: Path) -> None:
     run.write_text("q1 d2 1\n")
     with pytest.raises(InputError, match="line 1 has 3 columns"):
         list(read_run(str(run), topics, texts))
+
+
+def test_a_run_comes_out_as_a_run_in_the_new_order(saved: Saved, tmp_path: Path) -> None:
+    folder, run = saved("bert", "ForSequenceClassification", num_labels=1), tmp_path / "a.trec"
+    topics, texts, out = tmp_path / "topics.tsv", tmp_path / "docs.jsonl", tmp_path / "b.run"
+    run.write_text("q1 Q0 d2 1 9.5 bm25\nq2 Q0 d9 1 3 bm25\nq1 Q0 d1 2 9.1 bm25\n")
+    topics.write_text("id\ttext\nq1\twas it good\nq2\tbad\n")
+    texts.write_text('{"id": "d1", "text": "we saw it"}\n{"id": "d2", "text": "on monday"}\n')
+    files = {"source": str(run), "topics": topics, "collection": texts}
+
+    def config(out: Path, **options: Any) -> PredictConfig:
+        asked = {"checkpoint": folder, **files, "kind": "reranking", "device": "cpu", "out": out, **options}
+        return PredictConfig.of(asked)
+
+    first, wrong = predict.run(config(tmp_path / "b.jsonl"))
+    list(predict.run(config(out)))
+    wanted = [("q1", "Q0", one["id"], rank, one["score"]) for rank, one in enumerate(first["results"], 1)]
+    rows = [line.split() for line in out.read_text().splitlines()]
+    assert [(a, b, c, int(d), float(e)) for a, b, c, d, e, _ in rows] == wanted and "error" in wrong
+    assert [*read_run(str(out), topics, texts)][0]["documents"][0]["id"] == first["results"][0]["id"]
+    with pytest.raises(InputError, match="classification with this checkpoint gives none"):
+        predict.run(config(tmp_path / "c.trec", kind="classification"))
+    with pytest.raises(InputError, match="which only a TREC run has"):
+        PredictConfig.of({"checkpoint": folder, "query": "it", "out": out})
 
 
 def test_entities_have_exact_spans_in_texts_and_in_words(saved: Saved) -> None:

@@ -5,6 +5,7 @@ documents have one. Each topic becomes a record with `id`, `query` and `document
 collection, only the texts that the run names are held in memory.
 """
 
+import json
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -13,6 +14,7 @@ from prunecli.errors import InputError
 from prunecli.inference.formats.base import Reading, Record, check_readable, decoded
 
 COLUMNS = 6
+TAG = "prunecli"
 ID_NAMES, TEXT_NAMES = ("id", "_id", "docid", "qid"), ("text", "query", "contents", "passage")
 TITLE = "title"
 
@@ -27,6 +29,14 @@ def read_run(run: str, topics: Path, collection: Path) -> Iterator[Reading]:
     for path in (Path(run), topics, collection):
         check_readable(path)
     return _topics(Path(run), topics, collection)
+
+
+def write_run(lines: Path, target: Path) -> None:
+    """Turn predictions in JSONL into a run: a topic's documents, best first; a topic with an error is not in it."""
+    with lines.open("rb") as file, target.open("w", encoding="utf-8") as run:
+        for record in map(json.loads, file):
+            for rank, result in enumerate(record.get("results", ()), 1):
+                run.write(f"{record['id']} Q0 {result['id']} {rank} {result['score']!r} {TAG}\n")
 
 
 def _topics(run: Path, topics: Path, collection: Path) -> Iterator[Reading]:

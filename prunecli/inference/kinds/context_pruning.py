@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from prunecli.checkpoints.folder import Checkpoint
+from prunecli.checkpoints.kinds.pruning_encoder import RERANKING
 from prunecli.errors import InputError
 from prunecli.inference.document_reader import DocumentReader, Reading, keep_and_rank, lower_median
 from prunecli.inference.documents import KNOWN, Document, Question, best_first, question_in
@@ -34,7 +35,10 @@ class ContextPruning(Kind):
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         options = setting.options
-        self.limits = Limits(options.top_sentences, options.budget_tokens, options.min_sentences)
+        self.ranks = setting.model_config.mode == RERANKING
+        self.limits = Limits(
+            options.top_sentences, options.budget_tokens, options.budget_characters, options.min_sentences
+        )
         self.thresholds = thresholds_for(options, setting.model_config.pruning_config["default_threshold"])
         if options.compat == "open-provence":
             self.reader: DocumentReader | OpenProvenceReader = OpenProvenceReader(setting)

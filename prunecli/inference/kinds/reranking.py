@@ -26,6 +26,7 @@ class Reranking(Kind):
     known = KNOWN
     writes = ("score", "score_raw", "results")
     reads_logits_only = True
+    ranks = True
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
