@@ -135,7 +135,7 @@ def test_a_run_comes_out_as_a_run_in_the_new_order(saved: Saved, tmp_path: Path)
     wanted = [("q1", "Q0", one["id"], rank, one["score"]) for rank, one in enumerate(first["results"], 1)]
     rows = [line.split() for line in out.read_text().splitlines()]
     assert [(a, b, c, int(d), float(e)) for a, b, c, d, e, _ in rows] == wanted and "error" in wrong
-    assert [*read_run(str(out), topics, texts)][0]["documents"][0]["id"] == first["results"][0]["id"]
+    assert next(iter(read_run(str(out), topics, texts)))["documents"][0]["id"] == first["results"][0]["id"]
     with pytest.raises(InputError, match="classification with this checkpoint gives none"):
         predict.run(config(tmp_path / "c.trec", kind="classification"))
     with pytest.raises(InputError, match="which only a TREC run has"):
