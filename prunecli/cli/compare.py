@@ -6,6 +6,7 @@ from prunecli import methods
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import CompareConfig
+from prunecli.config.compare import ALL, UNTRAINED
 from prunecli.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def _run(config: CompareConfig, out: Output) -> ExitCode:
     from prunecli.checkpoints.source import local_model
 
-    for name in () if config.method_names == ("all",) else config.method_names:
+    for name in set(config.method_names) - {ALL, UNTRAINED}:
         methods.check(name, "--methods")
     local_model(config.model, config.task)
     out.line("Loading torch and transformers ...")
@@ -44,9 +45,10 @@ def show(result: "CompareResult", verb: str, out: Output) -> None:
 VERB = Verb(
     CompareConfig,
     _run,
-    "Try every method without training at every target, on one page.",
+    "Try methods at every target, on one page; without further options, all that need no training.",
     (
         "prunecli compare demo demo",
         "prunecli compare ./my-model sst2 --methods one-shot,fisher --targets 0.5,0.3 --seeds 3",
+        "prunecli compare ./my-model sst2 --methods all --targets 0.3 --num-epochs 3 --recovery-epochs 2",
     ),
 )

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from prunecli.config.contradictions import KNOWN_METHODS, check_without_training
 from prunecli.config.shared import (
     BatchSize,
     CalibrationRows,
@@ -13,6 +12,8 @@ from prunecli.config.shared import (
     LabelColumn,
     MaxLength,
     Overwrite,
+    RecoveryEpochs,
+    RecoveryLr,
     TaskKind,
     TaskName,
     TextColumns,
@@ -20,6 +21,8 @@ from prunecli.config.shared import (
 )
 from prunecli.config.train_masks import TrainMasksConfig, read_shares
 from prunecli.fields import BUDGET, OUTPUT, Opt, VerbConfig
+
+ALL, UNTRAINED = "all", "untrained"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +38,10 @@ class CompareConfig(VerbConfig):
     label_column: LabelColumn = None
     task_kind: TaskKind = None
     max_length: MaxLength = None
-    methods: Annotated[str, Opt("Methods without training, as A,B; all is every one there is.", BUDGET)] = (
-        "all"
-    )
+    methods: Annotated[
+        str,
+        Opt("Methods, as A,B; untrained is every one without training, all is every one there is.", BUDGET),
+    ] = UNTRAINED
     targets: Annotated[str, Opt("Shares of the encoder's FLOPs to keep, as A,B.", BUDGET)] = (
         "0.9,0.7,0.5,0.4,0.3,0.2,0.1"
     )
@@ -45,6 +49,11 @@ class CompareConfig(VerbConfig):
         int, Opt("Draws of calibration rows; results are means over them.", BUDGET, minimum=1)
     ] = 1
     calibration_rows: CalibrationRows = 1024
+    num_epochs: Annotated[
+        int, Opt("Passes over the training data, of methods that train.", BUDGET, minimum=1)
+    ] = 5
+    recovery_epochs: RecoveryEpochs = 0
+    recovery_lr: RecoveryLr = 5e-5
     keep_weights: Annotated[bool, Opt("Do not refit output projections.", BUDGET)] = False
     round_to: Annotated[int, Opt("Keep each layer's width a multiple of N.", BUDGET, minimum=1)] = 1
     batch_size: BatchSize = 32
@@ -59,21 +68,19 @@ class CompareConfig(VerbConfig):
     overwrite: Overwrite = False
 
     def __post_init__(self) -> None:
-        """Check the fields, and that methods and targets can be compared.
+        """Check the fields, and that targets can be compared.
 
         Raises:
             InputError: It names the option.
         """
         VerbConfig.__post_init__(self)  # super() does not know the class that slots=True makes
         read_shares(self.targets, "--targets")
-        scored = [name for name, facts in KNOWN_METHODS.items() if not facts.trains]
-        check_without_training([name for name in self.method_names if name in KNOWN_METHODS], scored)
 
     @property
     def method_names(self) -> tuple[str, ...]:
-        """Return the methods that are named, or `all` alone."""
+        """Return the methods that are named, or a word for several alone."""
         names = tuple(name.strip() for name in self.methods.split(","))
-        return ("all",) if "all" in names else names
+        return next(((word,) for word in (ALL, UNTRAINED) if word in names), names)
 
     @property
     def out_folder(self) -> Path:
@@ -83,7 +90,15 @@ class CompareConfig(VerbConfig):
     def training(self) -> TrainMasksConfig:
         """Return the same model, data and budget in the words of train-masks."""
         shared = ("model", "task", "data_dir", "text_columns", "label_column", "task_kind", "max_length")
-        more = ("calibration_rows", "keep_weights", "round_to", "batch_size", "device")
+        budget = (
+            "calibration_rows",
+            "keep_weights",
+            "round_to",
+            "num_epochs",
+            "recovery_epochs",
+            "recovery_lr",
+        )
+        more = (*budget, "batch_size", "device")
         words = {name: getattr(self, name) for name in (*shared, *more)}
         asked = {"sweep": self.targets, "out": self.out_folder}
         return TrainMasksConfig.of({**words, **asked, "overwrite": self.overwrite})

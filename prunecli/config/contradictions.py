@@ -1,6 +1,5 @@
 """Options of `train-masks` that cannot stand together, refused before anything is loaded, torch included."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from prunecli.config.shared import PRICED_GROUPS
@@ -60,10 +59,9 @@ def check_method(config: "TrainMasksConfig", facts: MethodFacts) -> None:
         InputError: It names the method and the option.
     """
     name = f"--method {config.method_name}"
-    descends = "--sweep" if config.sweep else "--max-drop" if config.max_drop is not None else None
-    if descends and facts.trains:
+    if config.max_drop is not None and facts.trains:
         raise InputError(
-            f"{descends} is for methods without training, which {config.method_name} is not",
+            f"--max-drop is for methods without training, which {config.method_name} is not",
             "train each target of its own with --target-flops",
         )
     if facts.trains:
@@ -74,24 +72,6 @@ def check_method(config: "TrainMasksConfig", facts: MethodFacts) -> None:
         raise InputError(f"{name} scores no hidden dimensions", "take a method that trains")
     if "layer" in config.groups and not facts.layers:
         raise InputError(f"{name} scores no layers", "take one-shot, magnitude or a method that trains")
-
-
-def check_without_training(names: Iterable[str], scored: Iterable[str]) -> None:
-    """Refuse methods that `compare` does not run.
-
-    Args:
-        names: What is asked for.
-        scored: Methods without training.
-
-    Raises:
-        InputError: One of the names is none of them.
-    """
-    for name in names:
-        if name not in scored:
-            raise InputError(
-                f"--methods {name} trains, which compare does not",
-                f"methods without training: {', '.join(scored)}",
-            )
 
 
 def _check_epochs(config: "TrainMasksConfig") -> None:
@@ -132,10 +112,5 @@ def _check_sweep(config: "TrainMasksConfig") -> None:
     if config.sweep is None:
         return
     _ = config.shares  # raises for what is no share
-    if config.recovery_epochs:
-        raise InputError(
-            "--sweep is for methods without training, and without --recovery-epochs",
-            "train each target of its own with --target-flops",
-        )
     if config.resume:
-        raise InputError("--sweep cannot --resume: it takes a minute", "start over with --overwrite")
+        raise InputError("--sweep cannot --resume", "start over with --overwrite")

@@ -46,6 +46,10 @@ ShardSize = Annotated[str, Opt("Largest file of weights, as 5GB; what is over go
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Where to compute.", TRAINING)]
 BatchSize = Annotated[int, Opt("Examples a batch.", TRAINING, minimum=1)]
 CalibrationRows = Annotated[int, Opt("Training rows that units are scored with.", BUDGET, minimum=8)]
+RecoveryEpochs = Annotated[
+    int, Opt("Epochs that train the model already cut, at the end.", BUDGET, minimum=0)
+]
+RecoveryLr = Annotated[float, Opt("Learning rate of these epochs.", BUDGET, minimum=0)]
 Seed = Annotated[int, Opt("Seed of everything random.", TRAINING, minimum=0)]
 
 MaskConvention = Annotated[

@@ -19,6 +19,8 @@ from prunecli.config.shared import (
     LabelColumn,
     MaxLength,
     Overwrite,
+    RecoveryEpochs,
+    RecoveryLr,
     Seed,
     TaskKind,
     TaskName,
@@ -136,10 +138,8 @@ class TrainMasksConfig(VerbConfig):
     keep_weights: Annotated[
         bool, Opt("Do not refit output projections after units were chosen by scores.", BUDGET)
     ] = False
-    recovery_epochs: Annotated[
-        int, Opt("Epochs that train the model already cut, at the end.", BUDGET, minimum=0)
-    ] = 0
-    recovery_lr: Annotated[float, Opt("Learning rate of these epochs.", BUDGET, minimum=0)] = 5e-5
+    recovery_epochs: RecoveryEpochs = 0
+    recovery_lr: RecoveryLr = 5e-5
     distill: Annotated[
         Literal["auto", "always", "never"],
         Opt(

@@ -58,6 +58,11 @@ class MaskSet:
             masks[group] = earlier.masks[group] * self.masks[group]
         return MaskSet(masks, self.logits, {**earlier.provenance, **self.provenance})
 
+    @property
+    def counts(self) -> dict[str, list[int]]:
+        """Return how many units are kept, by group and layer."""
+        return {group: [int(row.sum()) for row in mask != 0] for group, mask in self.masks.items()}
+
     def density(self, group: str) -> float:
         """Return the kept share of a group's units."""
         return float(np.count_nonzero(self.masks[group]) / self.masks[group].size)

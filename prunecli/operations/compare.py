@@ -1,28 +1,30 @@
-"""`compare`: every method without training, at every target, on one page."""
+"""`compare`: methods at every target, on one page; and `train-masks --sweep`, which is one method at every target."""
 
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from torch import nn
 
 from prunecli import methods
 from prunecli.checkpoints.atomic import check_target, staged_folder
 from prunecli.config import CompareConfig, TrainMasksConfig
-from prunecli.config.contradictions import check_without_training
+from prunecli.config.compare import ALL, UNTRAINED
 from prunecli.errors import InputError
 from prunecli.inference.peak_memory import resident_peak
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.mask_set import MaskSet
-from prunecli.methods.base import ScoreMethod
-from prunecli.operations.train_masks import fill_run, read_inputs
+from prunecli.methods.base import GateMethod, Method, ScoreMethod
+from prunecli.operations.train_masks import check_outcome, fill_run, read_inputs, teacher_of
 from prunecli.reports import compare_page, run_record
 from prunecli.training.arguments import check_options
 from prunecli.training.callbacks import Progress
 from prunecli.training.outcome import outcome
-from prunecli.training.scoring import Pruner, Stop
-from prunecli.training.session import Learned, Session, open_session
-from prunecli.training.target import target_of
+from prunecli.training.session import Session, open_session
+from prunecli.training.target import Target, target_of
+from prunecli.training.trials import Trial, Trials
 
 PAGE, TABLE = "compare.html", "compare.json"
 
@@ -41,7 +43,7 @@ class Point:
         divergence: Mean divergence from the dense model on held-out examples; None without a refit.
         heads: Heads that are left, by layer, for the first seed.
         neurons: Neurons that are left, by layer, for the first seed.
-        seconds: Mean time from the dense model to this one: scoring, choosing and refitting.
+        seconds: Mean time from the dense model to this one: scoring, choosing and refitting, or training, and recovery.
     """
 
     method: str
@@ -87,17 +89,6 @@ class CompareResult:
     peak_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    """One method at one target with one seed."""
-
-    method: str
-    stop: Stop
-    reached: float
-    value: float
-    kept: dict[str, list[int]]
-
-
 def run(config: CompareConfig, progress: Progress) -> CompareResult:
     """Compare methods and write the page.
 
@@ -108,94 +99,83 @@ def run(config: CompareConfig, progress: Progress) -> CompareResult:
     Raises:
         PruneError: The model, data or output folder cannot be used; nothing was written.
     """
-    chosen, training = _methods(config), config.training()
-    check_options(training, next(iter(chosen.values())))
-    session = _session(training, progress)
+    chosen, asked = _methods(config), config.training()
+    check_options(asked, next(iter(chosen.values())))
+    session, target = _session(asked, progress)
     dense = session.evaluate(session.loaded.model)
     with staged_folder(config.out_folder, config.overwrite) as folder:
-        trials = [trial for trial, _ in _trials(session, chosen, config.seeds)]
-        result = _result(session, trials, dense, config.seeds)
+        trials = Trials(session, target, _teacher(session, chosen))
+        found = [
+            trial
+            for draw in range(config.seeds)
+            for name, method in chosen.items()
+            for trial in trials.of(name, method, draw)
+        ]
+        result = _result(session, found, dense, config.seeds)
         _write(folder, config, result)
     return result
 
 
 def sweep(config: TrainMasksConfig, progress: Progress) -> CompareResult:
-    """Write a run folder for each of several targets, from one descent, and the page that compares them.
+    """Write a run folder for each of several targets, and the page that compares them.
 
     Raises:
         PruneError: The model, data or output folder cannot be used; nothing was written.
     """
     method = methods.get(config.method_name)
     check_options(config, method)
-    assert isinstance(method, ScoreMethod)
-    session = _session(config, progress)
-    target = target_of(session)
-    assert target is not None
+    session, target = _session(config, progress)
     dense = session.evaluate(session.loaded.model)
-    trials = []
+    found = []
     with staged_folder(config.out_folder, config.overwrite) as folder:
-        for trial, learned in _trials(session, {config.method_name: method}, 1):
-            out = config.out_folder / f"{trial.stop.share:g}"
-            asked = replace(
-                config,
-                sweep=None,
-                target_flops=trial.stop.share,
-                out=out,
-                method=config.method_name,
+        trials = Trials(session, target, _teacher(session, {config.method_name: method}))
+        for trial in trials.of(config.method_name, method):
+            alone, learned = trial.session, trial.learned
+            check_outcome(alone.config, alone.loaded, learned.masks)
+            run_folder = folder / alone.config.out_folder.name
+            run_folder.mkdir()
+            fill_run(
+                alone,
+                run_folder,
+                learned.masks,
+                outcome(alone, learned, replace(target, share=trial.share), dense),
             )
-            alone = replace(session, config=asked)
-            found = outcome(alone, learned, replace(target, share=trial.stop.share), dense)
-            (folder / out.name).mkdir()
-            fill_run(alone, folder / out.name, learned.masks, found)
-            trials.append(trial)
-        result = _result(session, trials, dense, 1)
+            found.append(trial)
+        result = _result(session, found, dense, 1)
         _write(folder, config, result)
     return result
 
 
-def _session(config: TrainMasksConfig, progress: Progress) -> Session:
+def _teacher(session: Session, chosen: Mapping[str, Method]) -> nn.Module | None:
+    """Return what is learned from besides the labels, where one of the methods trains."""
+    trains = any(isinstance(method, GateMethod) for method in chosen.values())
+    return teacher_of(session) if trains or session.config.recovery_epochs else None
+
+
+def _session(config: TrainMasksConfig, progress: Progress) -> tuple[Session, Target]:
     check_target(config.out_folder, config.overwrite)
     checkpoint, data = read_inputs(config)
     session = open_session(config, checkpoint, data, progress)
     if session.arguments.world_size > 1:
         raise InputError("several targets at once are a matter of one process", "run it without torchrun")
-    return session
+    target = target_of(session)
+    assert target is not None  # there are several
+    return session, target
 
 
-def _methods(config: CompareConfig) -> dict[str, ScoreMethod]:
+def _methods(config: CompareConfig) -> dict[str, Method]:
     """Return the methods to compare."""
-    every = {name: method for name in methods.names() if isinstance(method := methods.get(name), ScoreMethod)}
-    if config.method_names == ("all",):
+    every = {name: methods.get(name) for name in methods.names()}
+    if config.method_names == (ALL,):
         return every
+    if config.method_names == (UNTRAINED,):
+        return {name: method for name, method in every.items() if isinstance(method, ScoreMethod)}
     for name in config.method_names:
         methods.check(name, "--methods")
-    check_without_training(config.method_names, every)
     return {name: every[name] for name in config.method_names}
 
 
-def _trials(session: Session, chosen: dict[str, ScoreMethod], seeds: int) -> Iterator[tuple[_Trial, Learned]]:
-    """Cut the model to every target by every method, with every draw of calibration rows."""
-    shares, metric = session.config.shares, session.task.metrics[0]
-    target = target_of(session)
-    assert target is not None
-    pruner = Pruner(session)
-    for seed in range(seeds):
-        if seed:
-            pruner.draw(replace(session, config=replace(session.config, seed=session.config.seed + seed)))
-        for name, method in chosen.items():
-
-            def progress(label: str, done: int, total: int, run: str = f"{name}, draw {seed + 1}") -> None:
-                session.progress(f"{run}: {label}", done, total)
-
-            for stop in pruner.descend(method, target, shares, progress):
-                masked = session.evaluate(session.loaded.model)
-                kept = {group: [int(row.sum()) for row in mask] for group, mask in stop.masks.masks.items()}
-                reached = target.prices.of(kept) / target.prices.dense
-                learned = Learned(stop.masks, masked, refit=stop.refit, seconds=stop.seconds)
-                yield _Trial(name, stop, reached, masked[metric], kept), learned
-
-
-def _result(session: Session, trials: list[_Trial], dense: dict[str, float], seeds: int) -> CompareResult:
+def _result(session: Session, trials: list[Trial], dense: dict[str, float], seeds: int) -> CompareResult:
     config, tokens = session.config, session.features.mean_length
     names = list(dict.fromkeys(trial.method for trial in trials))
     return CompareResult(
@@ -208,7 +188,9 @@ def _result(session: Session, trials: list[_Trial], dense: dict[str, float], see
         flops=encoder_flops(session.loaded.encoder, MaskSet({}), tokens),
         rows=config.calibration_rows,
         seeds=seeds,
-        points=[_point(trials, name, share) for name in names for share in config.shares],
+        points=[
+            _point(trials, session.task.metrics[0], name, share) for name in names for share in config.shares
+        ],
         peak_bytes=resident_peak(),
     )
 
@@ -219,10 +201,11 @@ def _write(folder: Path, config: CompareConfig | TrainMasksConfig, result: Compa
     (folder / PAGE).write_text(compare_page.render(record), encoding="utf-8")
 
 
-def _point(trials: list[_Trial], method: str, share: float) -> Point:
-    mine = [trial for trial in trials if (trial.method, trial.stop.share) == (method, share)]
-    values = [trial.value for trial in mine]
-    refits = [trial.stop.refit[1] for trial in mine if trial.stop.refit is not None]
+def _point(trials: list[Trial], metric: str, method: str, share: float) -> Point:
+    mine = [trial for trial in trials if (trial.method, trial.share) == (method, share)]
+    values = [trial.learned.masked[metric] for trial in mine]
+    refits = [trial.learned.refit[1] for trial in mine if trial.learned.refit is not None]
+    kept = mine[0].learned.masks.counts
     return Point(
         method=method,
         asked=share,
@@ -231,7 +214,7 @@ def _point(trials: list[_Trial], method: str, share: float) -> Point:
         mean=statistics.fmean(values),
         spread=statistics.stdev(values) if len(values) > 1 else 0.0,
         divergence=statistics.fmean(refits) if refits else None,
-        heads=mine[0].kept.get("head", []),
-        neurons=mine[0].kept.get("ffn_int", []),
-        seconds=statistics.fmean(trial.stop.seconds for trial in mine),
+        heads=kept.get("head", []),
+        neurons=kept.get("ffn_int", []),
+        seconds=statistics.fmean(trial.learned.seconds + trial.learned.recovery_seconds for trial in mine),
     )

@@ -121,7 +121,7 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
         dense = None if loaded.new else session.evaluate(loaded.model)
         stock = copy.deepcopy(loaded.model) if config.recovery_epochs else None
         trained = stock is not None or isinstance(method, GateMethod)
-        teacher = _teacher(session) if trained else None
+        teacher = teacher_of(session) if trained else None
         started = time.perf_counter()
         if isinstance(method, ScoreMethod):
             assert target is not None
@@ -134,7 +134,7 @@ def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
         learned.seconds = time.perf_counter() - started
         if stock is not None:
             learned = recover(session, learned, stock, teacher)
-        _check_outcome(config, loaded, learned.masks)
+        check_outcome(config, loaded, learned.masks)
         result = outcome(session, learned, target, dense)
         if session.arguments.process_index == 0:
             fill_run(session, work, learned.masks, result)
@@ -173,7 +173,7 @@ def read_inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
     return checkpoint, fit_labels(data, checkpoint)
 
 
-def _teacher(session: Session) -> nn.Module | None:
+def teacher_of(session: Session) -> nn.Module | None:
     """Return what to learn from besides the labels: the dense model, another checkpoint, or nothing."""
     config = session.config
     if config.distill == "always" and config.teacher is None and session.loaded.new:
@@ -197,7 +197,7 @@ def _teacher(session: Session) -> nn.Module | None:
     return copy.deepcopy(session.loaded.model)
 
 
-def _check_outcome(config: TrainMasksConfig, loaded: Loaded, masks: MaskSet) -> None:
+def check_outcome(config: TrainMasksConfig, loaded: Loaded, masks: MaskSet) -> None:
     """Refuse to write weights that diverged or masks that remove everything; warn of masks that remove nothing."""
     for name, parameter in loaded.model.named_parameters():
         if not torch.isfinite(parameter).all():

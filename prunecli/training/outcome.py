@@ -147,7 +147,7 @@ def outcome(
         masked=learned.masked,
         new_parameters=session.loaded.new,
         density={group: masks.density(group) for group in masks.masks},
-        kept={group: [int(row.sum()) for row in mask != 0] for group, mask in masks.masks.items()},
+        kept=masks.counts,
         units={group: mask.shape[1] for group, mask in masks.masks.items()},
         tokens=tokens,
         flops=(encoder_flops(encoder, MaskSet({}), tokens), encoder_flops(encoder, masks, tokens)),
@@ -162,7 +162,7 @@ def outcome(
 
 
 def _reached(session: Session, target: Target, learned: Learned) -> Reached:
-    widths = {group: [int(row.sum()) for row in mask != 0] for group, mask in learned.masks.masks.items()}
+    widths = learned.masks.counts
     reached = target.prices.of(widths) / target.prices.dense
     measured = None if target.timed is None else target.timed(learned.masks)
     return Reached(target.prices.unit, target.share, learned.expected, reached, measured)

@@ -52,11 +52,12 @@ class Pruner:
 
     Args:
         session: Model and data; the model gets gates, which stay.
+        dense: The same model, which stays as it is; a copy by default.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, dense: nn.Module | None = None) -> None:
         self.model, self.encoder = session.loaded.model, session.loaded.encoder
-        self.dense = copy.deepcopy(self.model)
+        self.dense = copy.deepcopy(self.model) if dense is None else dense
         self.values = put_gates(self.model, self.encoder, session.config.groups)
         self.start = self.state()
         self.draw(session)

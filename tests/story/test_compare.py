@@ -43,12 +43,33 @@ def test_the_page_stands_alone_and_shows_every_number(result: Any) -> None:
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"hard-concrete trains"):
-        prunecli.compare("demo", "demo", out=tmp_path / "page", methods="hard-concrete", **FAST)
+    with pytest.raises(InputError, match=r"--methods 'hard' is not known"):
+        prunecli.compare("demo", "demo", out=tmp_path / "page", methods="hard", **FAST)
     bare = tiny.save_tiny(tmp_path / "bare", "bert", head="Model")
     with pytest.raises(UnsupportedModelError, match=r"has no head"):
         prunecli.compare(str(bare), "demo", out=tmp_path / "page", **FAST)
     assert not (tmp_path / "page").exists()
+
+
+def test_methods_that_train_and_recovery_are_what_runs_of_their_own_give(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {**FAST, "num_epochs": 1, "recovery_epochs": 1}
+    names = ("magnitude", "hard-concrete")
+    found = prunecli.compare(
+        "demo", "demo", out=tmp_path / "page", methods=",".join(names), targets="0.6,0.3", **asked
+    )
+    assert [(point.method, point.asked) for point in found.points] == [
+        (name, share) for name in names for share in (0.6, 0.3)
+    ]
+    for name, point in zip(names, found.points[1::2], strict=True):
+        out = tmp_path / name
+        run: Any = prunecli.train_masks("demo", "demo", out=out, method=name, target_flops=0.3, **asked)
+        assert run.masked["accuracy"] == point.values[0] and run.kept["ffn_int"] == point.neurons
+    out = tmp_path / "family"
+    prunecli.train_masks("demo", "demo", out=out, method="magnitude", sweep="0.6,0.3", **asked)
+    for share, point in zip((0.6, 0.3), found.points, strict=False):
+        assert (
+            prunecli.evaluate(out / f"{share:g}", "demo", device="cpu").metrics["accuracy"] == point.values[0]
+        )
 
 
 def test_a_sweep_writes_a_run_for_each_target(tmp_path: Path) -> None:
@@ -77,8 +98,7 @@ def test_a_sweep_writes_a_run_for_each_target(tmp_path: Path) -> None:
         ({"sweep": "0.5,2"}, "no share between"),
         ({"sweep": "half"}, "no share between"),
         ({"sweep": "0.5", "target_flops": 0.5}, "exclude each other"),
-        ({"sweep": "0.5", "recovery_epochs": 1}, "without --recovery-epochs"),
-        ({"sweep": "0.5", "method": "hard-concrete"}, "without training"),
+        ({"sweep": "0.5", "resume": True}, "cannot --resume"),
     ],
 )
 def test_a_sweep_that_makes_no_sense_is_refused(options: dict[str, Any], said: str, tmp_path: Path) -> None:

@@ -1,0 +1,132 @@
+"""Methods tried one after the other on one model, at several targets each.
+
+Methods that score go down from target to target, and share scorings; methods that train start anew at each. Either
+gives the model that a run of its own gives.
+"""
+
+import copy
+import dataclasses
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from torch import nn
+from transformers import set_seed
+
+from prunecli.methods.base import GateMethod, Method, ScoreMethod
+from prunecli.training.callbacks import Progress
+from prunecli.training.learning import learn
+from prunecli.training.recovery import recover
+from prunecli.training.scoring import Pruner, Stop
+from prunecli.training.session import Learned, Session
+from prunecli.training.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One method at one target with one seed.
+
+    Attributes:
+        method: The method.
+        share: The target, as a share of the dense price.
+        reached: The share of the dense price that is left.
+        learned: What was found.
+        session: Its model stands as it was found, until the next trial is asked for.
+    """
+
+    method: str
+    share: float
+    reached: float
+    learned: Learned
+    session: Session
+
+
+class Trials:
+    """A model, and what tries methods on it.
+
+    Args:
+        session: Model, data, and the options of all trials; the model gets gates, which stay.
+        target: The prices.
+        teacher: What training learns from besides the labels.
+    """
+
+    def __init__(self, session: Session, target: Target, teacher: nn.Module | None) -> None:
+        self.session, self.target, self.teacher = session, target, teacher
+        self.dense = copy.deepcopy(session.loaded.model)
+
+    @cached_property
+    def pruner(self) -> Pruner:
+        """Return what scores and cuts: one, so that methods share what it computes of the dense model."""
+        return Pruner(self.session, self.dense)
+
+    def of(self, name: str, method: Method, draw: int = 0) -> Iterator[Trial]:
+        """Try a method at every target.
+
+        Args:
+            name: What it is called.
+            method: The method.
+            draw: Added to the seed.
+        """
+        trials = self._by_scores if isinstance(method, ScoreMethod) else self._by_training
+        for share, session, learned in trials(name, method, draw):  # type: ignore[arg-type]
+            reached = self.target.prices.of(learned.masks.counts) / self.target.prices.dense
+            yield Trial(name, share, reached, learned, session)
+
+    def _by_scores(
+        self, name: str, method: ScoreMethod, draw: int
+    ) -> Iterator[tuple[float, Session, Learned]]:
+        shares, seed = self.session.config.shares, self.session.config.seed + draw
+        if seed != self.pruner.seed:
+            self.pruner.draw(self._alone(name, shares[0], draw, self.session.loaded.model))
+        for stop in self.pruner.descend(method, self.target, shares, self._progress(name, draw)):
+            session = self._alone(name, stop.share, draw, self.session.loaded.model)
+            yield stop.share, *self._recovered(session, stop)
+
+    def _recovered(self, session: Session, stop: Stop) -> tuple[Session, Learned]:
+        """Train a copy of the cut model where that was asked for; the way down goes on from what it was."""
+        learned = Learned(stop.masks, refit=stop.refit, seconds=stop.seconds)
+        if not session.config.recovery_epochs:
+            learned.masked = session.evaluate(session.loaded.model)
+            return session, learned
+        session = _with_model(session, copy.deepcopy(session.loaded.model))
+        set_seed(session.config.seed)
+        return session, recover(session, learned, copy.deepcopy(self.dense), self.teacher)
+
+    def _by_training(
+        self, name: str, method: GateMethod, draw: int
+    ) -> Iterator[tuple[float, Session, Learned]]:
+        for share in self.session.config.shares:
+            session = self._alone(name, share, draw, copy.deepcopy(self.dense))
+            set_seed(session.config.seed)
+            started = time.perf_counter()
+            target = dataclasses.replace(self.target, share=share)
+            learned = learn(session, method, target, self.teacher, None)
+            learned.seconds = time.perf_counter() - started
+            if session.config.recovery_epochs:
+                learned = recover(session, learned, copy.deepcopy(self.dense), self.teacher)
+            yield share, session, learned
+
+    def _alone(self, name: str, share: float, draw: int, model: nn.Module) -> Session:
+        """Return the session of a run of its own."""
+        config, arguments = self.session.config, self.session.arguments
+        seed = config.seed + draw
+        out = config.out_folder / f"{share:g}"
+        config = dataclasses.replace(config, sweep=None, target_flops=share, out=out, method=name, seed=seed)
+        arguments = dataclasses.replace(arguments, seed=seed, save_strategy="no")
+        arguments._n_gpu = min(arguments.n_gpu, 1)  # as for every training of gates: no DataParallel
+        session = dataclasses.replace(
+            self.session, config=config, arguments=arguments, progress=self._progress(name, draw)
+        )
+        return _with_model(session, model)
+
+    def _progress(self, name: str, draw: int) -> Progress:
+        def progress(label: str, done: int, total: int) -> None:
+            self.session.progress(f"{name}, draw {draw + 1}: {label}", done, total)
+
+        return progress
+
+
+def _with_model(session: Session, model: Any) -> Session:
+    return dataclasses.replace(session, loaded=dataclasses.replace(session.loaded, model=model))
