@@ -4,8 +4,7 @@ Its keys and values still come from every token, so the output is the same; of a
 10 are left out (H hidden, four times as many neurons): 14 % of the work of six layers, 7 % of twelve.
 
 Made for layers that are built as BERT's: query, key and value as linears of their own, a residual that is added in
-the module of the output linear. Whether a model is one of them is not guessed: its outputs are compared before and
-after, and unless they are equal the layer stays as it was.
+the module of the output linear. Others stay as they are (`same_outputs.py`).
 
 Shape suffixes: B batch, T tokens, A heads, D head size, H hidden.
 """
@@ -19,8 +18,8 @@ from transformers import PreTrainedModel
 
 from prunecli.encoders import Encoder
 from prunecli.inference.random_batch import random_batch
+from prunecli.inference.same_outputs import Swaps, kept_if_same
 
-TOLERANCE = 1e-5
 ROWS, TOKENS = 3, 12  # of the batch that is compared
 
 
@@ -72,22 +71,17 @@ def _replaced(model: PreTrainedModel, encoder: Encoder) -> bool:
     layer: Any = model.base_model.get_submodule(encoder.module(encoder.layers - 1, "").rstrip("."))
     batch = random_batch(model, "ForSequenceClassification", ROWS, TOKENS)
     batch["attention_mask"][0, TOKENS // 2 :] = 0
-    expected = model(**batch).logits
     stock = dict(layer.named_modules())
     linears = [stock.get(name) for name in table.inputs]
     output = stock.get(table.output.rpartition(".")[0])
     if core is None or core.name not in stock or len(linears) != 3 or None in linears or output is None:
         return False
-    layer.set_submodule(core.name, FirstTokenAttention(linears, encoder.head_size))
-    hook = output.register_forward_pre_hook(_first_of_residual)
-    try:
-        same = bool((model(**batch).logits - expected).abs().max() <= TOLERANCE)
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError):  # it is built in another way
-        same = False
-    if not same:
-        hook.remove()
-        layer.set_submodule(core.name, stock[core.name])
-    return same
+
+    def change(swaps: Swaps) -> None:
+        swaps.put(layer, core.name, FirstTokenAttention(linears, encoder.head_size))
+        swaps.hook(output, _first_of_residual)
+
+    return kept_if_same(lambda: model(**batch).logits, change)
 
 
 def _first_of_residual(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -3,7 +3,8 @@
 torch multiplies with MKL, which packs the weights anew in every call, and computes the activation in a pass of its own.
 oneDNN, which torch carries too, takes weights packed once and applies the activation while results are in registers;
 torch.compile does the same, after minutes of compiling. Those operators are torch's own business, so nothing is
-taken for granted: without them, or where the encoder's output is not the same afterwards, it stays as it was.
+taken for granted: without them, or where the encoder's output is not the same afterwards, it stays as it was
+(`same_outputs.py`).
 
 Shape suffixes: I inputs, O outputs.
 """
@@ -18,8 +19,8 @@ from transformers.activations import GELUActivation
 from prunecli.calibration.layerwise import layers_of
 from prunecli.encoders import Encoder
 from prunecli.inference.random_batch import random_batch
+from prunecli.inference.same_outputs import Swaps, kept_if_same
 
-TOLERANCE = 1e-5  # of the largest output: what another order of summation changes
 ROWS, TOKENS = 3, 12  # of the batch that is compared
 LINEAR, GELU = ("none", ""), ("gelu", "none")  # activation and its algorithm, as oneDNN's operator wants them
 
@@ -65,21 +66,13 @@ def pack_linears(model: PreTrainedModel, encoder: Encoder) -> bool:
         return False
     batch = random_batch(base, "Model", ROWS, TOKENS)
     batch["attention_mask"][0, TOKENS // 2 :] = 0
-    expected = base(**batch).last_hidden_state
-    replaced: list[tuple[nn.Module, str, nn.Module]] = []
-    try:
+
+    def change(swaps: Swaps) -> None:
         for layer in layers_of(model, encoder):
             for name, module in _packed(layer, encoder).items():
-                replaced.append((layer, name, layer.get_submodule(name)))
-                layer.set_submodule(name, module)
-        difference = (base(**batch).last_hidden_state - expected).abs().max()
-        if difference <= TOLERANCE * expected.abs().max():
-            return True
-    except (AttributeError, RuntimeError):  # no such operator here, or a layer that looks into its linears
-        pass
-    for layer, name, module in replaced:
-        layer.set_submodule(name, module)
-    return False
+                swaps.put(layer, name, module)
+
+    return kept_if_same(lambda: base(**batch).last_hidden_state, change)
 
 
 def _packed(layer: nn.Module, encoder: Encoder) -> dict[str, nn.Module]:
