@@ -29,15 +29,15 @@ def _run(config: CompareConfig, out: Output) -> ExitCode:
 
 
 def show(result: "CompareResult", verb: str, out: Output) -> None:
-    """Print a comparison: a row a target, a column a method."""
-    names = list(dict.fromkeys(point.method for point in result.points))
-    rows = [["100%", *(f"{result.dense:.4f}" for _ in names)]]
+    """Print a comparison: a row a method, a column a target."""
+    targets = sorted({point.asked for point in result.points}, reverse=True)
     spread = " \N{PLUS-MINUS SIGN} {:.4f}" if result.seeds > 1 else ""
-    for asked in sorted({point.asked for point in result.points}, reverse=True):
-        each = {point.method: point for point in result.points if point.asked == asked}
-        cells = (f"{each[name].mean:.4f}{spread.format(each[name].spread)}" for name in names)
-        rows.append([f"{asked:.0%}", *cells])
-    out.table([f"{result.metric} at FLOPs kept", *names], rows)
+    rows = []
+    for name in dict.fromkeys(point.method for point in result.points):
+        each = {point.asked: point for point in result.points if point.method == name}
+        rows.append([name, *(f"{each[at].mean:.4f}{spread.format(each[at].spread)}" for at in targets)])
+    out.table([result.metric, *(f"{at:.0%}" for at in targets)], rows)
+    out.line(f"Columns are shares of the FLOPs that are kept; the dense model has {result.dense:.4f}.")
     out.result(result, quiet=result.out, verb=verb)
     out.line(f"The page with the picture: {result.out}/compare.html")
 
