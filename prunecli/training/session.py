@@ -70,6 +70,7 @@ class Session:
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return the task's metrics of a model on the validation rows."""
+        self.progress("evaluating", 0, 1)
         # A copy: accelerate wraps what it evaluates, for good, and takes it for prepared.
         return self.metrics(self.trainer(copy.deepcopy(model)).evaluate())
 
