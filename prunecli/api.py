@@ -55,7 +55,7 @@ def _quiet(label: str, done: int, total: int) -> None:
 
 
 def compare(model: Folder, task: str, **options: Any) -> "CompareResult":
-    """Try methods without training at several targets; `options` are the fields of `CompareConfig`."""
+    """Try methods at several targets; `options` are the fields of `CompareConfig`."""
     from prunecli.operations import compare as operation
 
     config = CompareConfig.of({"model": str(model), "task": task, **options})

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def _run(config: CompareConfig, out: Output) -> ExitCode:
     from prunecli.checkpoints.source import local_model
 
-    for name in set(config.method_names) - {ALL, UNTRAINED}:
-        methods.check(name, "--methods")
+    for name in config.method_names:
+        if name not in (ALL, UNTRAINED):
+            methods.check(name, "--methods")
     local_model(config.model, config.task)
     out.line("Loading torch and transformers ...")
     from prunecli.operations import compare

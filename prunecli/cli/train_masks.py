@@ -77,6 +77,8 @@ def _rows(result: "TrainMasksResult") -> list[list[str]]:
         ],
         ["parameters", f"{parameters[0]:,}", f"{parameters[1]:,}", f"{parameters[1] / parameters[0]:.1%}"],
     ]
+    if result.unrecovered is not None:
+        rows.insert(1, [f"{metric} before recovery", "", f"{result.unrecovered[metric]:.4f}", ""])
     if result.target is not None:
         asked, reached = result.target.asked, result.target.reached
         rows.append([f"budget: {result.target.unit}", "", f"{asked:.1%} asked", f"{reached:.2%}"])

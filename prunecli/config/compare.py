@@ -46,7 +46,8 @@ class CompareConfig(VerbConfig):
         "0.9,0.7,0.5,0.4,0.3,0.2,0.1"
     )
     seeds: Annotated[
-        int, Opt("Draws of calibration rows; results are means over them.", BUDGET, minimum=1)
+        int,
+        Opt("Seeds, of calibration rows and of training; results are means over them.", BUDGET, minimum=1),
     ] = 1
     calibration_rows: CalibrationRows = 1024
     num_epochs: Annotated[
@@ -78,9 +79,8 @@ class CompareConfig(VerbConfig):
 
     @property
     def method_names(self) -> tuple[str, ...]:
-        """Return the methods that are named, or a word for several alone."""
-        names = tuple(name.strip() for name in self.methods.split(","))
-        return next(((word,) for word in (ALL, UNTRAINED) if word in names), names)
+        """Return the names as they were given; `all` and `untrained` stand for several."""
+        return tuple(name.strip() for name in self.methods.split(","))
 
     @property
     def out_folder(self) -> Path:

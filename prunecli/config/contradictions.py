@@ -97,7 +97,7 @@ def _check_target(config: "TrainMasksConfig") -> None:
     if len(given) > 1:
         raise InputError(f"{' and '.join(given)} exclude each other", "keep one of them")
     counted = (
-        ("hidden",) if config.target_flops or config.target_params else ()
+        ("hidden",) if config.target_flops or config.target_params or config.sweep else ()
     )  # times are of one width alone
     unpriced = [group for group in config.groups if group not in (*PRICED_GROUPS, *counted)]
     if given and unpriced and config.groups != ("layer",):

@@ -158,8 +158,8 @@ class PredictConfig(VerbConfig):
             raise InputError("--min-sentences is more than --top-sentences", "lower one of them")
         if self.document and self.query is None:
             raise InputError("--document is for a --query, but there is none", "add --query TEXT")
-        from_run = is_run(Path(self.source))
-        if is_run(self.out) and not from_run:
+        from_run = is_trec(Path(self.source))
+        if is_trec(self.out) and not from_run and self.calibrate is None:
             raise InputError(
                 f"--out {self.out}: a TREC run names documents by their ids, which only a TREC run has",
                 "let it end with .jsonl",
@@ -181,6 +181,6 @@ class PredictConfig(VerbConfig):
             raise InputError(f"{' and '.join(given)} each name an input", "leave all but one out")
 
 
-def is_run(path: Path | None) -> bool:
+def is_trec(path: Path | None) -> bool:
     """Say whether a file is a TREC run, by its ending."""
     return path is not None and path.suffix.lower() in TREC

@@ -1,7 +1,7 @@
 """Run a checkpoint over records: read, tokenise, batch by tokens, say what the outputs mean, write. And time it.
 
     stream.py        records in, predictions out, in order and in constant memory: start here
-    formats/         ONE FILE PER FORMAT: records from JSONL, CSV, TSV, Parquet, text, TREC runs; JSONL and Parquet out
+    formats/         ONE FILE PER FORMAT: records in (JSONL, CSV, TSV, Parquet, text, TREC runs) and out
     text_fields.py   which fields of a record hold the input; one_record.py, a record from the command line
     kinds/           ONE FILE PER KIND OF USE: from a record to rows of token ids, from outputs to fields
     runnable.py      a checkpoint loaded for use: trust, device, number type, length; onnx_model.py, a graph instead
@@ -10,6 +10,7 @@
     activation.py    from logits to scores
     first_token.py   classifiers compute their last layer for the first token only
     packed_linears.py  linears as oneDNN reads them, for float32 on a CPU
+    same_outputs.py  either of them only where the outputs stay the same
     output_file.py   a file whole or not at all, which an interrupted run can go on with
 
     dense_module.py      a layer of sentence-transformers on embeddings

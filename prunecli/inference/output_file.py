@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints.atomic import partial_path
+from prunecli.config.predict import TREC
 from prunecli.errors import InputError, TargetExistsError
 from prunecli.inference.formats.base import Record
 from prunecli.inference.formats.jsonl import line_of
@@ -18,7 +19,7 @@ from prunecli.inference.formats.parquet import write_parquet
 from prunecli.inference.formats.trec import write_run
 from prunecli.inference.interrupted_run import asked_path
 
-CONVERTED = {".parquet": write_parquet, ".trec": write_run, ".run": write_run}  # made of the JSONL at the end
+CONVERTED = {".parquet": write_parquet, **dict.fromkeys(TREC, write_run)}  # made of the JSONL at the end
 
 
 def check_outside(target: Path, checkpoint: Path) -> None:

@@ -10,7 +10,6 @@ from functools import partial
 from torch import Tensor, nn
 
 TOLERANCE = 1e-5  # of the largest output, or of 1: what another order of summation changes
-NOT_OF_THIS_BUILD = (AttributeError, IndexError, RuntimeError, TypeError, ValueError)
 
 Change = Callable[["Swaps"], None]
 
@@ -41,7 +40,7 @@ def kept_if_same(outputs: Callable[[], Tensor], change: Change) -> bool:
 
     Args:
         outputs: Computes them.
-        change: Makes the change; an error of Python or torch says that the model is of another build.
+        change: Makes the change; an error says that the model is of another build.
 
     Returns:
         Whether the change stands.
@@ -51,7 +50,7 @@ def kept_if_same(outputs: Callable[[], Tensor], change: Change) -> bool:
         change(swaps)
         allowed = TOLERANCE * expected.abs().max().clamp_min(1.0)
         same = bool((outputs() - expected).abs().max() <= allowed)
-    except NOT_OF_THIS_BUILD:
+    except Exception:  # whatever a model of another build says of it
         same = False
     if not same:
         swaps.take_back()

@@ -6,22 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from prunecli import methods
-from prunecli.checkpoints.atomic import check_target, staged_folder
+from prunecli.checkpoints.atomic import staged_folder
 from prunecli.config import CompareConfig, TrainMasksConfig
 from prunecli.config.compare import ALL, UNTRAINED
 from prunecli.errors import InputError
 from prunecli.inference.peak_memory import resident_peak
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.mask_set import MaskSet
+from prunecli.masks.units import mask_shape
 from prunecli.methods.base import GateMethod, Method, ScoreMethod
-from prunecli.operations.train_masks import check_outcome, fill_run, read_inputs, teacher_of
+from prunecli.operations.train_masks import fill_run, read_inputs, teacher_of
 from prunecli.reports import compare_page, run_record
 from prunecli.training.arguments import check_options
 from prunecli.training.callbacks import Progress
 from prunecli.training.outcome import outcome
+from prunecli.training.resuming import check_run_target
 from prunecli.training.session import Session, open_session
 from prunecli.training.target import Target, target_of
 from prunecli.training.trials import Trial, Trials
@@ -71,7 +74,7 @@ class CompareResult:
         tokens: Length at which FLOPs are counted.
         flops: Encoder FLOPs of the dense model for one example of that length.
         rows: Calibration rows.
-        seeds: Draws of them.
+        seeds: Seeds: draws of these rows, and of what training draws.
         points: Methods in the order asked, targets falling.
         peak_bytes: The process's largest resident memory.
     """
@@ -94,13 +97,14 @@ def run(config: CompareConfig, progress: Progress) -> CompareResult:
 
     Args:
         config: What to do.
-        progress: Called with a label, trials done and trials in all.
+        progress: Called with a label, steps done and steps in all, of one method at a time.
 
     Raises:
         PruneError: The model, data or output folder cannot be used; nothing was written.
     """
     chosen, asked = _methods(config), config.training()
-    check_options(asked, next(iter(chosen.values())))
+    for name, method in chosen.items():
+        check_options(replace(asked, method=name), method)
     session, target = _session(asked, progress)
     dense = session.evaluate(session.loaded.model)
     with staged_folder(config.out_folder, config.overwrite) as folder:
@@ -109,7 +113,7 @@ def run(config: CompareConfig, progress: Progress) -> CompareResult:
             trial
             for draw in range(config.seeds)
             for name, method in chosen.items()
-            for trial in trials.of(name, method, draw)
+            for trial, _ in trials.of(name, method, draw)
         ]
         result = _result(session, found, dense, config.seeds)
         _write(folder, config, result)
@@ -129,21 +133,14 @@ def sweep(config: TrainMasksConfig, progress: Progress) -> CompareResult:
     found = []
     with staged_folder(config.out_folder, config.overwrite) as folder:
         trials = Trials(session, target, _teacher(session, {config.method_name: method}))
-        for trial in trials.of(config.method_name, method):
-            alone, learned = trial.session, trial.learned
-            check_outcome(alone.config, alone.loaded, learned.masks)
-            run_folder = folder / alone.config.out_folder.name
-            run_folder.mkdir()
-            fill_run(
-                alone,
-                run_folder,
-                learned.masks,
-                outcome(alone, learned, replace(target, share=trial.share), dense),
-            )
+        for trial, alone in trials.of(config.method_name, method):
+            result = outcome(alone, trial.learned, replace(target, share=trial.share), dense)
+            (folder / alone.config.out_folder.name).mkdir()
+            fill_run(alone, folder / alone.config.out_folder.name, trial.learned.masks, result)
             found.append(trial)
-        result = _result(session, found, dense, 1)
-        _write(folder, config, result)
-    return result
+        page = _result(session, found, dense, 1)
+        _write(folder, config, page)
+    return page
 
 
 def _teacher(session: Session, chosen: Mapping[str, Method]) -> nn.Module | None:
@@ -153,26 +150,30 @@ def _teacher(session: Session, chosen: Mapping[str, Method]) -> nn.Module | None
 
 
 def _session(config: TrainMasksConfig, progress: Progress) -> tuple[Session, Target]:
-    check_target(config.out_folder, config.overwrite)
+    check_run_target(config)
     checkpoint, data = read_inputs(config)
     session = open_session(config, checkpoint, data, progress)
     if session.arguments.world_size > 1:
         raise InputError("several targets at once are a matter of one process", "run it without torchrun")
     target = target_of(session)
     assert target is not None  # there are several
+    if not {"hidden", "layer"} & set(config.groups):  # what those cost is known when they are chosen
+        even = {group: torch.ones(mask_shape(session.loaded.encoder, group)) for group in config.groups}
+        target.masks(
+            even, min(config.shares)
+        )  # raises, before hours of training, where nothing can be that cheap
     return session, target
 
 
 def _methods(config: CompareConfig) -> dict[str, Method]:
     """Return the methods to compare."""
     every = {name: methods.get(name) for name in methods.names()}
-    if config.method_names == (ALL,):
-        return every
-    if config.method_names == (UNTRAINED,):
-        return {name: method for name, method in every.items() if isinstance(method, ScoreMethod)}
-    for name in config.method_names:
+    untrained = [name for name, method in every.items() if isinstance(method, ScoreMethod)]
+    several = {ALL: list(every), UNTRAINED: untrained}
+    chosen = [name for word in config.method_names for name in several.get(word, [word])]
+    for name in chosen:
         methods.check(name, "--methods")
-    return {name: every[name] for name in config.method_names}
+    return {name: every[name] for name in dict.fromkeys(chosen)}
 
 
 def _result(session: Session, trials: list[Trial], dense: dict[str, float], seeds: int) -> CompareResult:

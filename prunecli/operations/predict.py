@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from prunecli.checkpoints.source import find_folder
 from prunecli.config import PredictConfig
-from prunecli.config.predict import is_run
+from prunecli.config.predict import is_trec
 from prunecli.config.shared import parse_fields
 from prunecli.errors import InputError
 from prunecli.inference import kinds
@@ -70,7 +70,7 @@ class Predictor:
         self.kind = kind(
             Setting(checkpoint, loaded.model.config, loaded.tokenizer, loaded.max_length, config)
         )
-        if is_run(config.out) and not self.kind.ranks:
+        if is_trec(config.out) and not self.kind.ranks:
             raise InputError(
                 f"--out {config.out}: a TREC run holds scores of documents, and {self.kind_name} with this checkpoint "
                 "gives none",

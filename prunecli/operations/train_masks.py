@@ -27,7 +27,7 @@ from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.units import mask_shape
 from prunecli.methods.base import GateMethod, ScoreMethod
-from prunecli.models.loading import Loaded, load_model, load_tokenizer
+from prunecli.models.loading import load_model, load_tokenizer
 from prunecli.models.shipped import encoder_of, is_cut, positions_of
 from prunecli.reports import html, run_record
 from prunecli.tasks import TaskData, load_task
@@ -36,7 +36,7 @@ from prunecli.training.callbacks import Progress
 from prunecli.training.gates import weights_only
 from prunecli.training.head import fit_labels, has_head
 from prunecli.training.learning import learn
-from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult, finished, outcome
+from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult, check_outcome, finished, outcome
 from prunecli.training.recovery import recover
 from prunecli.training.resuming import check_run_target, finish, is_finished, work_folder
 from prunecli.training.scoring import prune_by_scores, prune_to_drop
@@ -81,7 +81,7 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
         new_head=not has_head(checkpoint, data.task) or bool(checkpoint.config.get(NEW)),
         units={group: mask_shape(encoder, group)[1] for group in config.groups},
         layers=encoder.layers,
-        steps=int(steps) + epoch * config.recovery_epochs,
+        steps=(int(steps) + epoch * config.recovery_epochs) * (len(config.shares) if config.sweep else 1),
         tokens=tokens,
         flops=encoder_flops(encoder, MaskSet({}), tokens),
     )
@@ -195,16 +195,6 @@ def teacher_of(session: Session) -> nn.Module | None:
     if config.distill == "never" or (config.distill == "auto" and (session.loaded.new or not wanted)):
         return None
     return copy.deepcopy(session.loaded.model)
-
-
-def check_outcome(config: TrainMasksConfig, loaded: Loaded, masks: MaskSet) -> None:
-    """Refuse to write weights that diverged or masks that remove everything; warn of masks that remove nothing."""
-    for name, parameter in loaded.model.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise InputError(f"training diverged: {name} holds NaN or infinite values", "lower --lr")
-    masks.check(loaded.encoder, config.model)
-    if not config.under_target and all((mask != 0).all() for mask in masks.masks.values()):
-        log.warning("no unit was removed: train longer, or raise --sparsity-loss or --masks-lr")
 
 
 def _provenance(config: TrainMasksConfig) -> dict[str, str]:

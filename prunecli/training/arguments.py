@@ -1,6 +1,8 @@
 """A run's options in the words of `transformers.TrainingArguments`."""
 
+import dataclasses
 import importlib.util
+from typing import Any
 
 import torch
 from transformers import TrainingArguments
@@ -72,6 +74,13 @@ def training_arguments(config: TrainMasksConfig, rows: int) -> TrainingArguments
         arguments.n_gpu > 1
     ):  # DataParallel's replicas would share one set of gate values: torchrun uses more GPUs
         arguments._n_gpu = 1
+    return arguments
+
+
+def changed(arguments: TrainingArguments, **changes: Any) -> TrainingArguments:
+    """Return arguments with other values; they too use one GPU a process."""
+    arguments = dataclasses.replace(arguments, **changes)
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # as above; replace() counts anew
     return arguments
 
 

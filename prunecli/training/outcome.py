@@ -1,14 +1,22 @@
 """What a run would do, and what it found: the records that the command line, `run.json` and the pages show."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from prunecli.checkpoints.run_folder import read_result
+from prunecli.config import TrainMasksConfig
+from prunecli.errors import InputError
 from prunecli.masks import MaskSet
 from prunecli.masks.budget import encoder_flops
+from prunecli.models.loading import Loaded
 from prunecli.training.live_cut import parameters_left
 from prunecli.training.session import Learned, Session
 from prunecli.training.target import Target
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,7 @@ class TrainMasksResult:
         seconds: Wall time until the masks stood.
         recovery_seconds: Wall time of the training of the cut model.
         history: What was logged: losses, metrics, density, temperature, by step.
+        unrecovered: Metrics before the training of the cut model; None without one.
     """
 
     out: Path
@@ -122,6 +131,7 @@ class TrainMasksResult:
     seconds: float
     recovery_seconds: float
     history: list[dict[str, float]]
+    unrecovered: dict[str, float] | None = None
 
 
 def finished(folder: Path) -> TrainMasksResult:
@@ -129,6 +139,16 @@ def finished(folder: Path) -> TrainMasksResult:
     stored = read_result(folder)
     target = Reached(**stored["target"]) if stored.get("target") else None
     return TrainMasksResult(**{**stored, "out": folder, "target": target})
+
+
+def check_outcome(config: TrainMasksConfig, loaded: Loaded, masks: MaskSet) -> None:
+    """Refuse to write weights that diverged or masks that remove everything; warn of masks that remove nothing."""
+    for name, parameter in loaded.model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise InputError(f"training diverged: {name} holds NaN or infinite values", "lower --lr")
+    masks.check(loaded.encoder, config.model)
+    if not config.under_target and all((mask != 0).all() for mask in masks.masks.values()):
+        log.warning("no unit was removed: train longer, or raise --sparsity-loss or --masks-lr")
 
 
 def outcome(
@@ -158,6 +178,7 @@ def outcome(
         seconds=learned.seconds,
         recovery_seconds=learned.recovery_seconds,
         history=learned.history,
+        unrecovered=learned.unrecovered,
     )
 
 

@@ -1,15 +1,19 @@
 """Training of the model as it will be shipped: already cut, so every step costs what the small model costs."""
 
-import dataclasses
+import logging
 import time
+from collections.abc import Mapping
 
 from torch import nn
 
+from prunecli.training.arguments import changed
 from prunecli.training.callbacks import ReportProgress
 from prunecli.training.distillation import Teacher
 from prunecli.training.gates import weights_only
 from prunecli.training.live_cut import cut_live, put_back
 from prunecli.training.session import Learned, Session
+
+log = logging.getLogger(__name__)
 
 
 def recover(session: Session, learned: Learned, dense: nn.Module, teacher: nn.Module | None) -> Learned:
@@ -25,14 +29,13 @@ def recover(session: Session, learned: Learned, dense: nn.Module, teacher: nn.Mo
     small.load_state_dict(weights_only(session.loaded.model.state_dict()))
     cut_live(small, encoder, learned.masks)
     stays = [learned.masks.has_layer(layer) for layer in range(encoder.layers)]
-    arguments = dataclasses.replace(
+    arguments = changed(
         session.arguments,
         num_train_epochs=config.recovery_epochs,
         max_steps=-1,
         learning_rate=config.recovery_lr,
         save_strategy="no",
     )
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # as for the training of gates: no DataParallel
     trainer = session.trainer(
         small,
         arguments,
@@ -45,6 +48,18 @@ def recover(session: Session, learned: Learned, dense: nn.Module, teacher: nn.Mo
     logged = [entry for entry in trainer.state.log_history if "loss" in entry or "eval_loss" in entry]
     learned.history += [{**entry, "step": entry["step"] + learned.steps} for entry in logged]
     learned.steps += trainer.state.global_step
-    learned.masked = session.metrics(logged[-1])
+    before, learned.masked = learned.masked, session.metrics(logged[-1])
+    if before:
+        learned.unrecovered = before
+        _warn_of_loss(session.task.metrics[0], before, learned.masked)
     put_back(session.loaded.model, small, encoder, learned.masks)
     return learned
+
+
+def _warn_of_loss(metric: str, before: Mapping[str, float], after: Mapping[str, float]) -> None:
+    """Say so where training has made the cut model worse: it happens on rows that the dense model knows by heart."""
+    if after[metric] < before[metric]:
+        log.warning(
+            "recovery cost %s %.4f -> %.4f: take new rows, a lower --recovery-lr, fewer epochs or none",
+            metric, before[metric], after[metric],
+        )  # fmt: skip

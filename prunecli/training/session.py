@@ -86,6 +86,7 @@ class Learned:
     Attributes:
         masks: What stays.
         masked: Metrics with these masks.
+        unrecovered: The same before the training of the cut model; None without one, or where nobody looked.
         steps: Optimizer steps.
         history: What was logged, by step.
         refit: Mean divergence from the dense model on held-out examples before and after the refit.
@@ -96,6 +97,7 @@ class Learned:
 
     masks: MaskSet = field(default_factory=lambda: MaskSet({}))
     masked: dict[str, float] = field(default_factory=dict)
+    unrecovered: dict[str, float] | None = None
     steps: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     refit: tuple[float, float] | None = None
@@ -133,6 +135,11 @@ def open_session(
 
 def _check_new_head(config: TrainMasksConfig, task: Task) -> None:
     """Refuse to choose units by what an untrained head predicts, or to leave one untrained."""
+    if config.sweep:
+        raise UnsupportedModelError(
+            f"{config.model} has no head for task {task.name}: there is nothing to compare several targets with",
+            "fine-tune it first; train-masks --method magnitude --target-flops 1 --recovery-epochs 3 does nothing else",
+        )
     method = methods.get(config.method_name)
     if isinstance(method, ScoreMethod) and (
         method.reads != "weights" or not config.recovery_epochs or config.max_drop is not None

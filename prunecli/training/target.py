@@ -148,7 +148,9 @@ def _multiples(session: Session) -> dict[str, int]:
     """Return what widths shall be multiples of: what was asked for, else what is fast where time is the price."""
     config, encoder = session.config, session.loaded.encoder
     if config.round_to is None and config.target_speedup is not None:
-        return fast_multiples(encoder, session.arguments.device.type)
+        multiples = fast_multiples(encoder, session.arguments.device.type)
+        log.info("neurons come by %d", multiples.get("ffn_int", 1))
+        return multiples
     return width_multiples(encoder, config.round_to or 1)
 
 

@@ -1,7 +1,7 @@
 """Methods tried one after the other on one model, at several targets each.
 
 Methods that score go down from target to target, and share scorings; methods that train start anew at each. Either
-gives the model that a run of its own gives.
+gives the model that a run of its own gives on the same rows.
 """
 
 import copy
@@ -16,8 +16,10 @@ from torch import nn
 from transformers import set_seed
 
 from prunecli.methods.base import GateMethod, Method, ScoreMethod
+from prunecli.training.arguments import changed
 from prunecli.training.callbacks import Progress
 from prunecli.training.learning import learn
+from prunecli.training.outcome import check_outcome
 from prunecli.training.recovery import recover
 from prunecli.training.scoring import Pruner, Stop
 from prunecli.training.session import Learned, Session
@@ -33,14 +35,12 @@ class Trial:
         share: The target, as a share of the dense price.
         reached: The share of the dense price that is left.
         learned: What was found.
-        session: Its model stands as it was found, until the next trial is asked for.
     """
 
     method: str
     share: float
     reached: float
     learned: Learned
-    session: Session
 
 
 class Trials:
@@ -61,18 +61,26 @@ class Trials:
         """Return what scores and cuts: one, so that methods share what it computes of the dense model."""
         return Pruner(self.session, self.dense)
 
-    def of(self, name: str, method: Method, draw: int = 0) -> Iterator[Trial]:
+    def of(self, name: str, method: Method, draw: int = 0) -> Iterator[tuple[Trial, Session]]:
         """Try a method at every target.
 
         Args:
             name: What it is called.
             method: The method.
             draw: Added to the seed.
+
+        Yields:
+            What was found, and the session of a run of its own; its model stands as it was found until the next trial
+            is asked for.
         """
-        trials = self._by_scores if isinstance(method, ScoreMethod) else self._by_training
-        for share, session, learned in trials(name, method, draw):  # type: ignore[arg-type]
+        if isinstance(method, ScoreMethod):
+            trials = self._by_scores(name, method, draw)
+        else:
+            trials = self._by_training(name, method, draw)
+        for share, session, learned in trials:
+            check_outcome(session.config, session.loaded, learned.masks)
             reached = self.target.prices.of(learned.masks.counts) / self.target.prices.dense
-            yield Trial(name, share, reached, learned, session)
+            yield Trial(name, share, reached, learned), session
 
     def _by_scores(
         self, name: str, method: ScoreMethod, draw: int
@@ -110,12 +118,11 @@ class Trials:
 
     def _alone(self, name: str, share: float, draw: int, model: nn.Module) -> Session:
         """Return the session of a run of its own."""
-        config, arguments = self.session.config, self.session.arguments
-        seed = config.seed + draw
+        config, seed = self.session.config, self.session.config.seed + draw
         out = config.out_folder / f"{share:g}"
         config = dataclasses.replace(config, sweep=None, target_flops=share, out=out, method=name, seed=seed)
-        arguments = dataclasses.replace(arguments, seed=seed, save_strategy="no")
-        arguments._n_gpu = min(arguments.n_gpu, 1)  # as for every training of gates: no DataParallel
+        called = f"{self.session.arguments.run_name}-{name}-{share:g}-{seed}"
+        arguments = changed(self.session.arguments, seed=seed, save_strategy="no", run_name=called)
         session = dataclasses.replace(
             self.session, config=config, arguments=arguments, progress=self._progress(name, draw)
         )

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 import prunecli
 from prunecli.config import PredictConfig
 from prunecli.errors import InputError, UnsupportedModelError
-from prunecli.inference.formats.trec import read_run
+from prunecli.inference.formats.trec import read_run, write_run
 from prunecli.inference.kinds.question_answering import QuestionAnswering
 from prunecli.inference.kinds.token_classification import words_in
 from prunecli.inference.windows import Tokens, frames, tokens_of
@@ -135,6 +135,14 @@ def test_a_run_comes_out_as_a_run_in_the_new_order(saved: Saved, tmp_path: Path)
     wanted = [("q1", "Q0", one["id"], rank, one["score"]) for rank, one in enumerate(first["results"], 1)]
     rows = [line.split() for line in out.read_text().splitlines()]
     assert [(a, b, c, int(d), float(e)) for a, b, c, d, e, _ in rows] == wanted and "error" in wrong
+    tied = [{"id": name, "score": score} for name, score in (("a", 1.0), ("b", 1.0), ("c", 2.0))]
+    (tmp_path / "tied").write_text(json.dumps({"id": 7, "results": tied}) + '\n{"error": "no"}\n')
+    write_run(tmp_path / "tied", tmp_path / "tied.run")
+    rows = [line.split() for line in (tmp_path / "tied.run").read_text().splitlines()]
+    scores = [float(row[4]) for row in rows]
+    assert [row[2] for row in rows] == ["a", "b", "c"] and scores[0] > scores[1] > scores[
+        2
+    ]  # programs sort by score
     assert next(iter(read_run(str(out), topics, texts)))["documents"][0]["id"] == first["results"][0]["id"]
     with pytest.raises(InputError, match="classification with this checkpoint gives none"):
         predict.run(config(tmp_path / "c.trec", kind="classification"))

@@ -118,6 +118,9 @@ def test_each_call_of_a_predictor_has_counts_of_its_own(bert: Path) -> None:
     for predictions in (first, second):
         deque(predictions, maxlen=0)
     results = [predictions.result() for predictions in (first, second)]
+    for result in results:
+        assert result.model_seconds > 0 and result.waiting_seconds > 0 and result.load_seconds > 0
+        assert result.model_seconds + result.waiting_seconds <= result.seconds
     assert [(result.records, result.records_cut) for result in results] == [(1, 1), (2, 0)]
 
 

@@ -11,6 +11,7 @@ from prunecli import methods
 from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.cli.app import app
 from prunecli.errors import ExitCode, InputError, OfflineError, UnsupportedModelError
+from prunecli.masks import allocation
 from prunecli.training import target
 from prunecli.training.scoring import TENTHS
 from prunecli.training.session import Session
@@ -69,9 +70,11 @@ def test_hidden_dimensions_and_units_share_a_budget(tmp_path: Path) -> None:
 
 def test_a_speedup_is_a_budget_of_measured_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(allocation, "FEWEST_WIDTHS", 4)  # the demo has 256 neurons a layer
     run = prune(
         tmp_path / "run", method="magnitude", target_speedup=1.2, speedup_at="2x16", keep_weights=True
     )
+    assert all(width % 32 == 0 for width in run.kept["ffn_int"])
     assert run.target.unit == "ms"
     assert 0.5 < run.target.reached <= 1  # a timing of the cut model corrects the table
     assert run.target.measured is not None and 0 < run.target.measured < 2
@@ -89,8 +92,13 @@ def test_trained_gates_meet_a_budget_and_the_cut_model_trains_on(method: str, tm
     proven(run, tmp_path / "cut")
 
 
-def test_recovery_follows_scores_and_widths_are_multiples(tmp_path: Path) -> None:
-    run = prune(tmp_path / "run", method="one-shot", target_flops=0.5, recovery_epochs=1, round_to=16)
+def test_recovery_follows_scores_and_widths_are_multiples(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: dict[str, Any] = {"method": "one-shot", "target_flops": 0.5, "round_to": 16}
+    run = prune(tmp_path / "run", **asked, recovery_epochs=1, recovery_lr=1.0)  # far too much
+    assert run.unrecovered == prune(tmp_path / "alone", **asked).masked
+    assert run.masked["accuracy"] < run.unrecovered["accuracy"] and "recovery cost accuracy" in caplog.text
     assert all(width % 16 == 0 for width in run.kept["ffn_int"])
     assert run.steps == 6 and run.target.reached <= 0.5
     proven(run, tmp_path / "cut")

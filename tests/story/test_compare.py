@@ -1,13 +1,20 @@
 """Methods side by side: a table, a picture, and numbers that agree with a run of their own."""
 
+import gc
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import prunecli
+from prunecli.config import CompareConfig
 from prunecli.errors import InputError, TargetExistsError, UnsupportedModelError
+from prunecli.operations import compare
+from prunecli.training import trials
 from tests import tiny
 
 FAST: dict[str, Any] = {"device": "cpu", "max_length": 32, "calibration_rows": 64, "batch_size": 16}
@@ -42,9 +49,27 @@ def test_the_page_stands_alone_and_shows_every_number(result: Any) -> None:
         prunecli.compare("demo", "demo", out=out, **FAST)
 
 
+@pytest.mark.parametrize(
+    ("methods", "wanted"), [("untrained,hard-concrete", 6), ("all", 7), ("random,random", 1)]
+)
+def test_words_stand_for_several_methods(methods: str, wanted: int) -> None:
+    config = CompareConfig.of({"model": "demo", "task": "demo", "methods": methods})
+    assert len(compare._methods(config)) == wanted
+
+
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--methods 'hard' is not known"):
-        prunecli.compare("demo", "demo", out=tmp_path / "page", methods="hard", **FAST)
+    with pytest.raises(InputError, match=r"'typo' is not known"):
+        prunecli.compare("demo", "demo", out=tmp_path / "page", methods="typo,all", **FAST)
+    with pytest.raises(InputError, match=r"no unit"):  # before the first target is trained
+        prunecli.train_masks(
+            "demo",
+            "demo",
+            out=tmp_path / "page",
+            sweep="0.6,0.01",
+            round_to=64,
+            method="hard-concrete",
+            **FAST,
+        )
     bare = tiny.save_tiny(tmp_path / "bare", "bert", head="Model")
     with pytest.raises(UnsupportedModelError, match=r"has no head"):
         prunecli.compare(str(bare), "demo", out=tmp_path / "page", **FAST)
@@ -64,12 +89,24 @@ def test_methods_that_train_and_recovery_are_what_runs_of_their_own_give(tmp_pat
         out = tmp_path / name
         run: Any = prunecli.train_masks("demo", "demo", out=out, method=name, target_flops=0.3, **asked)
         assert run.masked["accuracy"] == point.values[0] and run.kept["ffn_int"] == point.neurons
-    out = tmp_path / "family"
-    prunecli.train_masks("demo", "demo", out=out, method="magnitude", sweep="0.6,0.3", **asked)
-    for share, point in zip((0.6, 0.3), found.points, strict=False):
-        assert (
-            prunecli.evaluate(out / f"{share:g}", "demo", device="cpu").metrics["accuracy"] == point.values[0]
-        )
+        family = tmp_path / f"{name}-family"
+        prunecli.train_masks("demo", "demo", out=family, method=name, sweep="0.6,0.3", **asked)
+        mine, alone = (load_file(folder / "model" / "model.safetensors") for folder in (family / "0.3", out))
+        assert mine.keys() == alone.keys() and all(torch.equal(mine[key], alone[key]) for key in mine)
+
+
+def test_models_of_earlier_targets_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models, copied = weakref.WeakSet[Any](), trials._with_model
+
+    def noted(session: Any, model: Any) -> Any:
+        models.add(model)
+        return copied(session, model)
+
+    monkeypatch.setattr(trials, "_with_model", noted)
+    asked = {**FAST, "methods": "magnitude", "targets": "0.8,0.6,0.4", "recovery_epochs": 1}
+    prunecli.compare("demo", "demo", out=tmp_path / "page", **asked)
+    gc.collect()
+    assert len(models) == 0
 
 
 def test_a_sweep_writes_a_run_for_each_target(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ collection, only the texts that the run names are held in memory.
 """
 
 import json
+import math
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -32,11 +33,16 @@ def read_run(run: str, topics: Path, collection: Path) -> Iterator[Reading]:
 
 
 def write_run(lines: Path, target: Path) -> None:
-    """Turn predictions in JSONL into a run: a topic's documents, best first; a topic with an error is not in it."""
+    """Turn predictions in JSONL into a run: a topic's documents, best first; a topic with an error is not in it.
+
+    Programs that read runs sort by score, not by rank: where one does not fall it is set just below the last.
+    """
     with lines.open("rb") as file, target.open("w", encoding="utf-8") as run:
         for record in map(json.loads, file):
+            last = math.inf
             for rank, result in enumerate(record.get("results", ()), 1):
-                run.write(f"{record['id']} Q0 {result['id']} {rank} {result['score']!r} {TAG}\n")
+                last = min(result["score"], math.nextafter(last, -math.inf))
+                run.write(f"{record['id']} Q0 {result['id']} {rank} {last!r} {TAG}\n")
 
 
 def _topics(run: Path, topics: Path, collection: Path) -> Iterator[Reading]:
