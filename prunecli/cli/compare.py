@@ -32,13 +32,14 @@ def _run(config: CompareConfig, out: Output) -> ExitCode:
 def show(result: "CompareResult", verb: str, out: Output) -> None:
     """Print a comparison: a row a method, a column a target."""
     targets = sorted({point.asked for point in result.points}, reverse=True)
-    spread = " \N{PLUS-MINUS SIGN} {:.4f}" if result.seeds > 1 else ""
     rows = []
     for name in dict.fromkeys(point.method for point in result.points):
         each = {point.asked: point for point in result.points if point.method == name}
-        rows.append([name, *(f"{each[at].mean:.4f}{spread.format(each[at].spread)}" for at in targets)])
+        rows.append([name, *(f"{each[at].mean:.4f}" for at in targets)])
     out.table([result.metric, *(f"{at:.0%}" for at in targets)], rows)
     out.line(f"Columns are shares of the FLOPs that are kept; the dense model has {result.dense:.4f}.")
+    if result.seeds > 1:
+        out.line(f"Means over {result.seeds} seeds; the page has their spread.")
     out.result(result, quiet=result.out, verb=verb)
     out.line(f"The page with the picture: {result.out}/compare.html")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import ConvertConfig
+from prunecli.config.shared import ONLY_TRAINS
 from prunecli.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _run(config: ConvertConfig, out: Output) -> ExitCode:
 def _next(result: "ConvertResult") -> str:
     """Return the command that goes on with what was written."""
     if result.new_parameters:
-        return f"train-masks {result.out} ROWS.jsonl, which trains its new head"
+        return f"train-masks {result.out} ROWS.jsonl {ONLY_TRAINS}, which trains its new head"
     return f"predict {result.out} FILE" if result.to == "onnx" else f"verify-automodel {result.out}"
 
 

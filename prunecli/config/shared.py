@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from prunecli.errors import InputError
 from prunecli.fields import BUDGET, DANGEROUS, MASKS, OUTPUT, TRAINING, Opt
 
+ONLY_TRAINS = "--method magnitude --target-flops 1 --recovery-epochs 8"  # train-masks that removes nothing
 TaskName = Annotated[
     str, Opt("A GLUE or SQuAD task, demo, or a data file or folder of your own.", positional=True)
 ]

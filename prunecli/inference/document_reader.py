@@ -119,11 +119,16 @@ def relevance(logits_RL: Tensor, activation: str = "auto") -> dict[str, Tensor]:
 
 
 def keep_and_rank(found: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return of a PruningEncoder's outputs `keep` [R, T], and its `relevance` where it has a ranking."""
-    ranks = "pruning_logits" in found
-    pruning_RTK = found["pruning_logits" if ranks else "logits"].float()
+    """Return of a PruningEncoder's outputs `keep` [R, T], and its `relevance` where it has a ranking.
+
+    Its classes call them by what auto classes expect: `logits` is the ranking of the one for sequences, the pruning of
+    the one for tokens, which train-masks writes.
+    """
+    for_sequences = "pruning_logits" in found
+    pruning_RTK = found["pruning_logits" if for_sequences else "logits"].float()
+    ranking_RL = found["logits"] if for_sequences else found.get("ranking_logits")
     keep = {"keep": pruning_RTK.softmax(-1)[..., KEEP]}
-    return keep | (relevance(found["logits"]) if ranks else {})
+    return keep | ({} if ranking_RL is None else relevance(ranking_RL))
 
 
 def best_scores(documents: int, rows: Sequence[Row], outputs: Sequence[Outputs]) -> list[dict[str, float]]:

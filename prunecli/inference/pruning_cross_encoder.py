@@ -59,7 +59,7 @@ class PruningCrossEncoder:
                 f"{model_name_or_path} is no PruningEncoder of ours with a score",
                 f"prunecli convert {model_name_or_path} OUT --to pruning-encoder makes one of a reranker",
             )
-        loaded = load_model(checkpoint)
+        loaded = load_model(checkpoint, "ForSequenceClassification")
         random = [
             name for name in loaded.new if not name.startswith("pruning_head.")
         ]  # no score reads that one

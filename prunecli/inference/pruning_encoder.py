@@ -153,7 +153,8 @@ class PruningEncoder:
             raise InputError(
                 "a PruningEncoder of mode pruning_only has no scores", "use predict_with_pruning"
             )
-        return [found.score or 0.0 for found in self.predict_with_pruning(pairs, batch_tokens)]
+        found = self.predict_with_pruning(pairs, batch_tokens)
+        return [one.score for one in found if one.score is not None]  # of this mode, each has one
 
     def predict_with_pruning(
         self, pairs: Sequence[Pair], batch_tokens: int = BATCH_TOKENS

@@ -13,6 +13,7 @@ from prunecli.checkpoints.folder import NEW, Checkpoint, read_checkpoint, read_c
 from prunecli.checkpoints.run_folder import is_run
 from prunecli.checkpoints.sentence_files import usual_length
 from prunecli.config import PredictConfig
+from prunecli.config.shared import ONLY_TRAINS
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.inference.onnx_model import OnnxModel, is_graph
 from prunecli.models import pruned
@@ -124,7 +125,7 @@ def load_with_head(
     if checkpoint.config.get(NEW):
         raise InputError(
             f"{checkpoint.path}: its head is new, and nobody has trained it yet",
-            f"prunecli train-masks {checkpoint.path} ROWS trains it",
+            f"prunecli train-masks {checkpoint.path} ROWS {ONLY_TRAINS} trains it",
         )
     if new:
         raise InputError(

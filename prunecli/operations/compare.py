@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from prunecli import methods
@@ -17,7 +16,6 @@ from prunecli.errors import InputError
 from prunecli.inference.peak_memory import resident_peak
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.mask_set import MaskSet
-from prunecli.masks.units import mask_shape
 from prunecli.methods.base import GateMethod, Method, ScoreMethod
 from prunecli.operations.train_masks import fill_run, read_inputs, teacher_of
 from prunecli.reports import compare_page, run_record
@@ -157,11 +155,6 @@ def _session(config: TrainMasksConfig, progress: Progress) -> tuple[Session, Tar
         raise InputError("several targets at once are a matter of one process", "run it without torchrun")
     target = target_of(session)
     assert target is not None  # there are several
-    if not {"hidden", "layer"} & set(config.groups):  # what those cost is known when they are chosen
-        even = {group: torch.ones(mask_shape(session.loaded.encoder, group)) for group in config.groups}
-        target.masks(
-            even, min(config.shares)
-        )  # raises, before hours of training, where nothing can be that cheap
     return session, target
 
 

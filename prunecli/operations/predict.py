@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any, Self
 
 from transformers import PreTrainedModel
@@ -70,6 +71,11 @@ class Predictor:
         self.kind = kind(
             Setting(checkpoint, loaded.model.config, loaded.tokenizer, loaded.max_length, config)
         )
+        if is_trec(Path(config.source)) and "results" not in kind.writes:
+            raise InputError(
+                f"{config.source}: a TREC run lists documents, which {self.kind_name} does not read",
+                "add --kind reranking",
+            )
         if is_trec(config.out) and not self.kind.ranks:
             raise InputError(
                 f"--out {config.out}: a TREC run holds scores of documents, and {self.kind_name} with this checkpoint "

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prunecli.config.predict import is_trec
 from prunecli.errors import InputError
 from prunecli.inference.formats.base import Reading, Record
 from prunecli.inference.interrupted_run import asked_in, done_before, skip
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SHOWN_ERRORS = 10
 TOLD = {
     "records_cut": "%d of %d records were longer than %d tokens and were cut",
     "queries_cut": "The queries of %d of %d records took more than half of %d tokens and were cut",
@@ -112,6 +114,8 @@ class Predictions(Iterator[Record]):
             if self.config.fail_fast and ERROR in record:
                 number = self.resumed + self.seen["records"]
                 raise InputError(f"record {number}: {record[ERROR]}", "mend it, or leave out --fail-fast")
+            if ERROR in record and is_trec(self.config.out) and self.seen["errors"] <= SHOWN_ERRORS:
+                log.warning("%s", record[ERROR])  # a run has no place for it
             yield record
         for what, count in self.notes.items():
             log.warning(TOLD[what], count, self.seen["records"], self.predictor.runnable.max_length)

@@ -118,12 +118,18 @@ def _comparison(result: Result) -> list[tuple[str, str, str, str]]:
         before = "new head" if dense is None else f"{dense[name]:.4f}"
         change = "" if dense is None else _signed(value - dense[name], ".4f")
         rows.append((f"{name} on validation", before, f"{value:.4f}", change))
+    if result.get("unrecovered"):
+        name = result["metric"]
+        rows.append((f"{name} before recovery", "", f"{result['unrecovered'][name]:.4f}", ""))
     flops = [count / 1e6 for count in result["flops"]]
     rows.append(_counted(f"encoder MFLOPs at {result['tokens']} tokens", flops, ",.1f"))
     rows.append(_counted("parameters", result["parameters"], ",d"))
     if result["target"] is not None:
         asked, reached = result["target"]["asked"], result["target"]["reached"]
         rows.append((f"budget of {result['target']['unit']}", "100%", f"{reached:.2%}", f"{asked:.1%} asked"))
+        if result["target"].get("measured"):
+            measured = result["target"]["measured"]
+            rows.append(("time of the cut model", "100%", f"{measured:.2%}", f"{1 / measured:.2f} x as fast"))
     if result["refit"] is not None:
         before, after = result["refit"]
         rows.append(("divergence, before and after the refit", f"{before:.4g}", f"{after:.4g}", ""))

@@ -51,15 +51,16 @@ def recover(session: Session, learned: Learned, dense: nn.Module, teacher: nn.Mo
     before, learned.masked = learned.masked, session.metrics(logged[-1])
     if before:
         learned.unrecovered = before
-        _warn_of_loss(session.task.metrics[0], before, learned.masked)
+        _warn_of_loss(session, before, learned.masked)
     put_back(session.loaded.model, small, encoder, learned.masks)
     return learned
 
 
-def _warn_of_loss(metric: str, before: Mapping[str, float], after: Mapping[str, float]) -> None:
+def _warn_of_loss(session: Session, before: Mapping[str, float], after: Mapping[str, float]) -> None:
     """Say so where training has made the cut model worse: it happens on rows that the dense model knows by heart."""
+    metric, config = session.task.metrics[0], session.config
     if after[metric] < before[metric]:
         log.warning(
-            "recovery cost %s %.4f -> %.4f: take new rows, a lower --recovery-lr, fewer epochs or none",
-            metric, before[metric], after[metric],
+            "recovery cost %s %.4f -> %.4f (%s, %s): take new rows, a lower --recovery-lr, fewer epochs or none",
+            metric, before[metric], after[metric], config.method_name, config.target_option,
         )  # fmt: skip

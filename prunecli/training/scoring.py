@@ -27,6 +27,7 @@ from prunecli.training.target import Target
 log = logging.getLogger(__name__)
 
 TENTHS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+ROUNDING = 1e-9  # 0.98 - 0.97 is a little more than 0.01
 HELD_OUT = 8  # one batch in so many decides whether a refit helps
 
 
@@ -186,8 +187,10 @@ def prune_to_drop(
         masked = session.evaluate(session.loaded.model)
         drop = dense[metric] - masked[metric]
         first = drop if first is None else first
-        log.info("%.0f %% kept: %s %.4f, %+.4f", 100 * stop.share, metric, masked[metric], -drop)
-        missed = 0 if drop <= allowed else missed + 1
+        said = "%.0f %% kept: %s %.4f, %+.4f%s"
+        too_much = ", too much" if drop > allowed + ROUNDING else ""
+        log.info(said, 100 * stop.share, metric, masked[metric], 0.0 - drop, too_much)
+        missed = 0 if drop <= allowed + ROUNDING else missed + 1
         if missed == 0:
             found = stop, masked, pruner.state()
         if missed == 2:

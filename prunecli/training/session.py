@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase, TrainingArguments
 from prunecli import methods
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.config import TrainMasksConfig
+from prunecli.config.shared import ONLY_TRAINS
 from prunecli.errors import UnsupportedModelError
 from prunecli.masks import MaskSet
 from prunecli.methods.base import ScoreMethod
@@ -138,7 +139,7 @@ def _check_new_head(config: TrainMasksConfig, task: Task) -> None:
     if config.sweep:
         raise UnsupportedModelError(
             f"{config.model} has no head for task {task.name}: there is nothing to compare several targets with",
-            "fine-tune it first; train-masks --method magnitude --target-flops 1 --recovery-epochs 3 does nothing else",
+            f"fine-tune it first; train-masks {ONLY_TRAINS} does nothing else",
         )
     method = methods.get(config.method_name)
     if isinstance(method, ScoreMethod) and (
@@ -147,7 +148,7 @@ def _check_new_head(config: TrainMasksConfig, task: Task) -> None:
         raise UnsupportedModelError(
             f"{config.model} has no head for task {task.name}: its predictions say nothing of its units",
             "take a checkpoint that was fine-tuned on the task, or a method that trains; "
-            "--method magnitude --target-flops 1 --recovery-epochs 3 only fine-tunes",
+            f"{ONLY_TRAINS} only fine-tunes",
         )
 
 

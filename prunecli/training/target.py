@@ -17,6 +17,7 @@ from prunecli.masks import MaskSet, prices
 from prunecli.masks.allocation import choose, fast_multiples, width_multiples
 from prunecli.masks.latency_table import latency_prices
 from prunecli.masks.prices import Prices
+from prunecli.masks.units import mask_shape
 from prunecli.models.loading import longest_input
 from prunecli.training.session import Session
 
@@ -129,7 +130,11 @@ class Target:
 
 
 def target_of(session: Session) -> Target | None:
-    """Return the budget that a run was asked to meet, if any."""
+    """Return the budget that a run was asked to meet, if any.
+
+    Raises:
+        InputError: Nothing can be that cheap, which is said before hours of training.
+    """
     config, encoder = session.config, session.loaded.encoder
     if not config.under_target:
         return None
@@ -141,7 +146,11 @@ def target_of(session: Session) -> Target | None:
         everything = prices.flops(encoder, session.features.mean_length)
         share = config.target_flops or (config.shares[0] if config.sweep else 1.0)
     timed = partial(measured_share, session) if config.target_speedup is not None else None
-    return Target(everything.only(config.groups), share, _multiples(session), timed)
+    target = Target(everything.only(config.groups), share, _multiples(session), timed)
+    if not {"hidden", "layer"} & set(config.groups):  # what those cost is known when they are chosen
+        even = {group: torch.ones(mask_shape(encoder, group)) for group in config.groups}
+        target.masks(even, min(config.shares) if config.sweep else share)
+    return target
 
 
 def _multiples(session: Session) -> dict[str, int]:

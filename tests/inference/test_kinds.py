@@ -144,7 +144,7 @@ def test_a_run_comes_out_as_a_run_in_the_new_order(saved: Saved, tmp_path: Path)
         2
     ]  # programs sort by score
     assert next(iter(read_run(str(out), topics, texts)))["documents"][0]["id"] == first["results"][0]["id"]
-    with pytest.raises(InputError, match="classification with this checkpoint gives none"):
+    with pytest.raises(InputError, match="which classification does not read"):
         predict.run(config(tmp_path / "c.trec", kind="classification"))
     with pytest.raises(InputError, match="which only a TREC run has"):
         PredictConfig.of({"checkpoint": folder, "query": "it", "out": out})

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import prunecli
 from prunecli.errors import MaskError, UnsupportedModelError
@@ -78,6 +79,26 @@ def test_masks_are_learned_cut_and_proven(
         scored = prunecli.evaluate(folder, data, device="cpu")
         assert (scored.kind, scored.max_length) == (kind, 32)
         assert scored.metrics == pytest.approx(run.masked, abs=1e-4)
+    if head == RANKS:
+        check_scores(cut.out)
+
+
+def check_scores(folder: Path) -> None:
+    """A PruningEncoder that was trained ranks as before, by each way to its score."""
+    pairs = [("was it good", "we saw it on monday."), ("was it good", "the film was bad. so bad.")]
+    records = [{"query": query, "document": document} for query, document in pairs]
+    predicted = list(prunecli.predict(folder, records, device="cpu"))
+    model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    with torch.no_grad():
+        logits = [model(**tokenizer(*pair, return_tensors="pt")).logits[0, -1].item() for pair in pairs]
+    assert [record["score_raw"] for record in predicted] == pytest.approx(logits, abs=1e-5)
+    encoder = prunecli.PruningEncoder.from_pretrained(folder, device="cpu")
+    assert encoder.predict(pairs) == pytest.approx(logits, abs=1e-5)
+    scores = prunecli.PruningCrossEncoder(folder, device="cpu").predict(pairs)
+    assert scores.reshape(2, -1)[:, -1] == pytest.approx(
+        torch.tensor(logits).sigmoid() if scores.ndim == 1 else logits, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(("kind", "head"), [("context-pruning", RANKS), ("masked-seq", MASKED)])
