@@ -158,7 +158,8 @@ def _multiples(session: Session) -> dict[str, int]:
     config, encoder = session.config, session.loaded.encoder
     if config.round_to is None and config.target_speedup is not None:
         multiples = fast_multiples(encoder, session.arguments.device.type)
-        log.info("neurons come by %d", multiples.get("ffn_int", 1))
+        if multiples:
+            log.info("neurons come by %d: --round-to says otherwise", multiples["ffn_int"])
         return multiples
     return width_multiples(encoder, config.round_to or 1)
 
