@@ -7,7 +7,7 @@ overlapping windows, each with the query; its score is the best of theirs, and e
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -153,8 +153,7 @@ class PruningEncoder:
             raise InputError(
                 "a PruningEncoder of mode pruning_only has no scores", "use predict_with_pruning"
             )
-        found = self.predict_with_pruning(pairs, batch_tokens)
-        return [one.score for one in found if one.score is not None]  # of this mode, each has one
+        return [cast(float, found.score) for found in self.predict_with_pruning(pairs, batch_tokens)]
 
     def predict_with_pruning(
         self, pairs: Sequence[Pair], batch_tokens: int = BATCH_TOKENS

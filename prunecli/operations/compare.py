@@ -133,8 +133,9 @@ def sweep(config: TrainMasksConfig, progress: Progress) -> CompareResult:
         trials = Trials(session, target, _teacher(session, {config.method_name: method}))
         for trial, alone in trials.of(config.method_name, method):
             result = outcome(alone, trial.learned, replace(target, share=trial.share), dense)
-            (folder / alone.config.out_folder.name).mkdir()
-            fill_run(alone, folder / alone.config.out_folder.name, trial.learned.masks, result)
+            run_folder = folder / result.out.name
+            run_folder.mkdir()
+            fill_run(alone, run_folder, trial.learned.masks, result)
             found.append(trial)
         page = _result(session, found, dense, 1)
         _write(folder, config, page)

@@ -61,6 +61,11 @@ class Predictor:
         self.kind_name, kind = kinds.kind_of(checkpoint, config.kind)
         if config.query is not None:
             check_one_record(self.kind_name, kind, tuple(one_record(config.query, config.document)))
+        if is_trec(Path(config.source)) and "results" not in kind.writes:
+            raise InputError(
+                f"{config.source}: a TREC run lists documents, which {self.kind_name} does not read",
+                "add --kind reranking",
+            )
         self.runnable = load_runnable(checkpoint, config)
         loaded = self.runnable
         if isinstance(loaded.model, PreTrainedModel) and has_table(checkpoint):
@@ -71,11 +76,6 @@ class Predictor:
         self.kind = kind(
             Setting(checkpoint, loaded.model.config, loaded.tokenizer, loaded.max_length, config)
         )
-        if is_trec(Path(config.source)) and "results" not in kind.writes:
-            raise InputError(
-                f"{config.source}: a TREC run lists documents, which {self.kind_name} does not read",
-                "add --kind reranking",
-            )
         if is_trec(config.out) and not self.kind.ranks:
             raise InputError(
                 f"--out {config.out}: a TREC run holds scores of documents, and {self.kind_name} with this checkpoint "
