@@ -52,7 +52,7 @@ def training_page(record: dict[str, Any]) -> str:
     tiles = _tiles(result, bars)
     tile_rows = -(-len(tiles) // TILES_A_ROW)
     out = Path(result["out"])
-    pruned = f"{out.name}-pruned"
+    pruned = f"pruned-{out.name}"
     return fill(
         "training_page.html",
         record=record,
@@ -103,7 +103,7 @@ def _tiles(result: Result, bars: list[charts.BarGroup]) -> list[Tile]:
             for group in bars
         ),
         Tile(
-            "training",
+            "training" if result["steps"] else "choosing units",
             _duration(result["seconds"] + result["recovery_seconds"]),
             f"{result['steps']:,} steps",
         ),
@@ -152,7 +152,7 @@ def _curves(result: Result) -> list[charts.Curve]:
 
     last = max(entry["step"] for entry in history)
     dense = ("dense", result["dense"][metric]) if result["dense"] is not None else None
-    return [
+    curves = [
         charts.curve("loss", {"training": points("loss"), "validation": points("eval_loss")}, last),
         charts.curve(
             f"{metric} on validation, hard masks", {metric: points(f"eval_{metric}")}, last, reference=dense
@@ -165,6 +165,9 @@ def _curves(result: Result) -> list[charts.Curve]:
         ),
         charts.curve("temperature", {"temperature": points("temperature")}, last, include=(0,)),
     ]
+    return [
+        curve for curve in curves if any(line.dots for line in curve.lines)
+    ]  # recovery alone has no gates
 
 
 def _log(result: Result) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def test_changed_options_are_marked_with_their_default() -> None:
 
 def test_the_next_command_can_be_pasted() -> None:
     page = html.training_page(record(options={"out": "runs/my run"}))
-    assert "prunecli apply-masks &#39;runs/my run&#39; --out &#39;my run-pruned&#39;" in page
+    assert "prunecli apply-masks &#39;runs/my run&#39; --out &#39;pruned-my run&#39;" in page
 
 
 def test_a_long_log_is_thinned_but_keeps_every_evaluation() -> None:
