@@ -49,6 +49,7 @@ class Field:
         choices: The values of a `Literal`.
         optional: Whether None is allowed.
         many: Whether it may be given more than once.
+        default: What it is where nobody says; `MISSING` where somebody must.
         opt: Its help, panel and range.
     """
 
@@ -57,6 +58,7 @@ class Field:
     choices: tuple[str, ...]
     optional: bool
     many: bool
+    default: Any
     opt: Opt
 
     @property
@@ -102,10 +104,10 @@ class VerbConfig:
 def config_fields(cls: type[VerbConfig]) -> tuple[Field, ...]:
     """Return the fields of a verb's config, in order."""
     hints = get_type_hints(cls, include_extras=True)
-    return tuple(_field(field.name, hints[field.name]) for field in fields(cls))
+    return tuple(_field(field.name, hints[field.name], field.default) for field in fields(cls))
 
 
-def _field(name: str, hint: Any) -> Field:
+def _field(name: str, hint: Any, default: Any) -> Field:
     kind, opt = get_args(hint)
     optional = get_origin(kind) in (Union, types.UnionType)
     if optional:
@@ -114,7 +116,7 @@ def _field(name: str, hint: Any) -> Field:
     if many:
         kind = get_args(kind)[0]
     choices = get_args(kind) if get_origin(kind) is Literal else ()
-    return Field(name, str if choices else kind, choices, optional, many, opt)
+    return Field(name, str if choices else kind, choices, optional, many, default, opt)
 
 
 def as_items(value: Any) -> list[Any]:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -69,10 +69,12 @@ def _parameter(config: type[VerbConfig], field: Field) -> tuple[Any, Any, Any]:
     # Words of a choice are checked with the config, which has the nearest one to say.
     kind: Any = field.kind
     kind = list[kind] if field.many else Optional[kind] if field.optional else kind  # noqa: UP045
-    default = next(item.default for item in fields(config) if item.name == field.name)
     if field.opt.positional:
         info: Any = typer.Argument(
-            help=field.opt.help, metavar=field.spelled, show_default=default is not MISSING, show_envvar=False
+            help=field.opt.help,
+            metavar=field.spelled,
+            show_default=field.default is not MISSING,
+            show_envvar=False,
         )
     else:
         spellings = [field.spelled, *([field.opt.short] if field.opt.short else [])]
@@ -84,8 +86,7 @@ def _parameter(config: type[VerbConfig], field: Field) -> tuple[Any, Any, Any]:
             rich_help_panel=field.opt.panel,
             show_envvar=False,
         )
-    if isinstance(default, tuple):
-        default = list(default)
+    default = list(field.default) if isinstance(field.default, tuple) else field.default
     return field, Annotated[kind, info], inspect.Parameter.empty if default is MISSING else default
 
 

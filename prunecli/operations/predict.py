@@ -59,6 +59,7 @@ class Predictor:
         self.fields = parse_fields(config.fields)
         checkpoint = read_runnable(find_folder(config.checkpoint))
         self.kind_name, kind = kinds.kind_of(checkpoint, config.kind)
+        kinds.check_options(self.kind_name, config)
         if config.query is not None:
             check_one_record(self.kind_name, kind, tuple(one_record(config.query, config.document)))
         if is_trec(Path(config.source)) and "results" not in kind.writes:

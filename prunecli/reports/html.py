@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -192,11 +192,10 @@ def _log(result: Result) -> dict[str, Any]:
 
 def _settings(config: dict[str, Any]) -> dict[str, list[Setting]]:
     """Return the options by panel, as the command's help shows them."""
-    defaults = {field.name: field.default for field in fields(TrainMasksConfig)}
     panels: dict[str, list[Setting]] = {}
     for field in config_fields(TrainMasksConfig):
         if field.name in config:
-            value, default = config[field.name], defaults[field.name]
+            value, default = config[field.name], field.default
             same = default is MISSING or plain(default) == value
             setting = Setting(field.spelled, _written(value), None if same else _written(plain(default)))
             panels.setdefault(field.opt.panel, []).append(setting)

@@ -1,7 +1,9 @@
 """Kinds of use, one file each; the folder's listing is the registry. A file defines `KIND`, a class."""
 
 from prunecli.checkpoints.folder import Checkpoint
+from prunecli.config import PredictConfig
 from prunecli.errors import InputError, UnsupportedModelError
+from prunecli.fields import config_fields
 from prunecli.inference.kinds.base import Kind
 from prunecli.registry import Registry
 
@@ -31,3 +33,19 @@ def kind_of(checkpoint: Checkpoint, asked: str | None) -> tuple[str, type[Kind]]
         f"{checkpoint.path} holds a {holds}, which predict cannot use",
         f"take a checkpoint with a trained head; kinds are {', '.join(KINDS.names())}",
     )
+
+
+def check_options(name: str, config: PredictConfig) -> None:
+    """Refuse options that only other kinds read.
+
+    Raises:
+        InputError: It names the option and the kinds that read it.
+    """
+    every = KINDS.load_all()
+    for field in config_fields(PredictConfig):
+        readers = [kind for kind, member in every.items() if field.name in member.options]
+        if readers and name not in readers and getattr(config, field.name) != field.default:
+            raise InputError(
+                f"{config.checkpoint}: {field.spelled} is for {', '.join(readers)}, and this is used for {name}",
+                f"leave {field.spelled} out",
+            )

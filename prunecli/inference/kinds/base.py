@@ -65,12 +65,14 @@ class Kind(ABC):
     Attributes:
         known: Names of the fields that hold the input, tried in order.
         writes: Fields that `decode` may return; fields of the input that are called so are renamed.
+        options: Options that it reads, of those that not every kind reads.
         reads_logits_only: Whether it needs nothing but the logits of a row, so that the last layer may compute less.
         ranks: Whether it gives documents a score.
     """
 
     known: ClassVar[Sequence[tuple[str, ...]]]
     writes: ClassVar[tuple[str, ...]]
+    options: ClassVar[tuple[str, ...]] = ()
     reads_logits_only: ClassVar[bool] = False
     ranks: bool = False
 

@@ -32,6 +32,7 @@ class Classification(Kind):
 
     known = known_fields()
     writes = ("label", "score", "score_raw")
+    options = ("activation",)
     reads_logits_only = True
 
     def __init__(self, setting: Setting) -> None:

@@ -30,6 +30,10 @@ class ContextPruning(Kind):
 
     known = KNOWN
     writes = ("score", "score_raw", "sentences", "pruned", "tokens", "kept_tokens", "results")
+    options = (
+        "overlap", "threshold", "top_sentences", "budget_tokens", "budget_characters", "min_sentences", "split",
+        "language", "calibrate", "compat",
+    )  # fmt: skip
     outputs = staticmethod(keep_and_rank)
 
     def __init__(self, setting: Setting) -> None:

@@ -31,6 +31,7 @@ class Embeddings(Kind):
 
     known = known_single_fields()
     writes = ("embedding",)
+    options = ("pooling",)
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

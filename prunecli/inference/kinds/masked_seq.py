@@ -45,6 +45,7 @@ class MaskedSeq(Kind):
 
     known = known_single_fields()
     writes = ("positions",)
+    options = ("mask_token", "overlap")
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

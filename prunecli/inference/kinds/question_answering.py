@@ -55,6 +55,7 @@ class QuestionAnswering(Kind):
 
     known = KNOWN
     writes = ("answer", "start", "end", "score", "score_raw")
+    options = ("no_answer", "overlap")
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

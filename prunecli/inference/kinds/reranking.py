@@ -25,6 +25,7 @@ class Reranking(Kind):
 
     known = KNOWN
     writes = ("score", "score_raw", "results")
+    options = ("activation", "overlap")
     reads_logits_only = True
     ranks = True
 

@@ -42,6 +42,7 @@ class TokenClassification(Kind):
 
     known = (("tokens",), ("words",), *known_single_fields())
     writes = ("entities", "words")
+    options = ("overlap",)
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
