@@ -10,6 +10,7 @@
 Commands never catch them: `prunecli.cli.app.main` prints `error:` and `hint:` and exits with `exit_code`.
 """
 
+import errno
 from enum import IntEnum
 
 
@@ -57,6 +58,12 @@ class TargetExistsError(PruneError):
 
 class OfflineError(PruneError):
     """Something is needed from the hub, and the hub is out of reach."""
+
+
+def mend(error: OSError) -> str:
+    """Return what helps where something cannot be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "free some space, or write elsewhere" if full else "check who may write there, or write elsewhere"
 
 
 def words_of(error: Exception) -> str:

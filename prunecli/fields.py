@@ -3,6 +3,8 @@
 The command line is made from the fields (`prunecli.cli.options`), and so is the Python API.
 """
 
+import math
+import shlex
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -84,21 +86,48 @@ class VerbConfig:
             for item in value if field.many else () if value is None else (value,):
                 _check(field, item)
 
+    @property
+    def changed(self) -> list[Field]:
+        """Return the fields whose values are not the usual ones."""
+        return [field for field in config_fields(type(self)) if getattr(self, field.name) != field.default]
+
+    @property
+    def command(self) -> str:
+        """Return the command line that asks for the same, whoever asked."""
+        words = ["prunecli", self.verb]
+        for field in self.changed:
+            value = getattr(self, field.name)
+            if field.kind is bool:
+                words.append(field.spelled)
+            else:
+                for item in value if field.many else [value]:
+                    words += [str(item)] if field.opt.positional else [field.spelled, str(item)]
+        return shlex.join(words)
+
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """Make a config from names and values; None and absent mean the default.
+        """Make a config from what a user asks for, by name; None and absent mean the default.
 
         Raises:
-            InputError: A name is unknown (the nearest one is named), or a value is out of range.
+            InputError: A name is unknown (the nearest one is named), a value is out of range, or has no effect.
         """
         known = {field.name: field for field in config_fields(cls)}
         for name in values:
             if name not in known:
                 hint = nearest(name, known) or f"known: {', '.join(known)}"
                 raise InputError(f"{cls.verb} has no option {name!r}", hint)
-        return cls(
+        made = cls(
             **{name: _coerce(known[name], value) for name, value in values.items() if value is not None}
         )
+        made.check_asked()
+        return made
+
+    def check_asked(self) -> None:
+        """Refuse what a user asks for in vain; prunecli itself may copy an option to where it means nothing.
+
+        Raises:
+            InputError: It names the option.
+        """
 
 
 def config_fields(cls: type[VerbConfig]) -> tuple[Field, ...]:
@@ -160,7 +189,9 @@ def _check(field: Field, value: Any) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON knows it: paths as strings, tuples as lists."""
+    """Return a value as JSON knows it: paths as strings, tuples as lists, null for numbers that are none."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

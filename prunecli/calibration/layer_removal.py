@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from prunecli.calibration.directions import counted, is_multi_label
 from prunecli.calibration.divergence import divergence
-from prunecli.calibration.layerwise import layers_of
-from prunecli.calibration.sublayers import Batch
+from prunecli.calibration.sublayers import Batch, layers_of
 from prunecli.encoders import Encoder
 from prunecli.masks.gates import gate_layer
 
@@ -60,7 +59,7 @@ def removal_costs(model: nn.Module, encoder: Encoder, batches: Sequence[Batch], 
 @contextmanager
 def left_out(layer: nn.Module) -> Iterator[None]:
     """Let a layer write what it reads while the block runs."""
-    handle = gate_layer(layer, lambda: torch.zeros(1))
+    handle = gate_layer(layer, lambda _: torch.zeros(1))
     try:
         yield
     finally:

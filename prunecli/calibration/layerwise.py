@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunecli.calibration.sublayers import Batch, linear_of, sublayers, watched
+from prunecli.calibration.sublayers import Batch, layers_of, linear_of, sublayers, watched
 from prunecli.encoders import Encoder
 from prunecli.errors import UnsupportedModelError
 
@@ -33,15 +33,6 @@ class Calls:
     first: list[Tensor] = field(default_factory=list)
     others: list[list[Arguments]] = field(default_factory=list)
     chained: bool = True
-
-
-def layers_of(model: nn.Module, encoder: Encoder) -> list[nn.Module]:
-    """Return the layers' modules, bottom up."""
-    base = model.base_model
-    assert isinstance(base, nn.Module)
-    return [
-        base.get_submodule(encoder.module(layer, "").removesuffix(".")) for layer in range(encoder.layers)
-    ]
 
 
 @torch.no_grad()

@@ -26,6 +26,14 @@ def sublayers(encoder: Encoder) -> list[Touch]:
     ]
 
 
+def layers_of(model: nn.Module, encoder: Encoder) -> list[nn.Module]:
+    """Return the modules of the layers, bottom up; in a cut model, of those that are left."""
+    base = model.base_model
+    assert isinstance(base, nn.Module)
+    modules = dict(base.named_modules())
+    return [modules[name] for name in map(encoder.layer, range(encoder.layers)) if name in modules]
+
+
 def linear_of(model: nn.Module, sublayer: Touch) -> nn.Linear:
     """Return the output linear of a sublayer; weight [H, N]."""
     base = model.base_model

@@ -4,13 +4,14 @@ Everything is written beside the target, flushed to the disk, and renamed. A kil
 target as it was; what is left over has a name that says so (`NAME.partial`) and the next run removes it.
 """
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prunecli.errors import InputError, TargetExistsError
+from prunecli.errors import InputError, TargetExistsError, mend
 
 
 def partial_path(target: Path) -> Path:
@@ -60,15 +61,20 @@ def staged_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
         staging.mkdir(parents=True)
         yield staging
         publish(staging, target)
-    except OSError as error:
+    except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
-        raise InputError(
-            f"{target} could not be written: {error.strerror or error}",
-            "free some space or name another output folder; nothing was left behind",
-        ) from error
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
+        if isinstance(error, OSError) and _is_of(error, staging):
+            raise InputError(
+                f"{target} could not be written: {error.strerror or error}",
+                f"{mend(error)}; nothing was left behind",
+            ) from error
         raise
+
+
+def _is_of(error: OSError, staging: Path) -> bool:
+    """Say whether it is the folder that could not be written, and not something else that the block works with."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or error.filename is None or Path(error.filename).is_relative_to(staging.parent)
 
 
 def publish(staging: Path, target: Path) -> None:
@@ -104,9 +110,7 @@ def write_file(target: Path, text: str) -> None:
         _flush(partial)
         partial.replace(target)
     except OSError as error:
-        raise InputError(
-            f"{target} could not be written: {error.strerror or error}", "name another output folder"
-        ) from error
+        raise InputError(f"{target} could not be written: {error.strerror or error}", mend(error)) from error
 
 
 def _flush(path: Path) -> None:

@@ -18,7 +18,7 @@ def find_model(name: str, task: str, **hub: Any) -> Path:
 
     Args:
         name: A folder, `demo`, or a hub id.
-        task: The task: `checkpoints/NAME/TASK` is taken where it stands.
+        task: The task: `checkpoints/NAME/TASK` is taken where it stands, unless the name is written as a path.
         **hub: What `snapshot_download` takes besides: `revision`, `token` ...
 
     Raises:
@@ -35,7 +35,8 @@ def local_model(name: str, task: str) -> Path | None:
         InputError: A path to no folder.
     """
     folder, downloaded = Path(name), DOWNLOADS / name / task
-    if Path(task).name == task and not folder.is_absolute() and downloaded.is_dir():
+    bare = bool(task) and Path(task).name == task and not _written_as_path(name)  # ./NAME is NAME here
+    if bare and downloaded.is_dir():
         return downloaded
     here = folder.exists() or _looks_like_a_path(name) or _may_mean_demo(name)
     return find_folder(folder) if here else None
@@ -58,15 +59,18 @@ def _may_mean_demo(name: str) -> bool:
     return bool(difflib.get_close_matches(name, [demo.NAME], cutoff=0.75))
 
 
+def _written_as_path(name: str) -> bool:
+    """Say whether a name is written as no hub id is."""
+    unlike = name.startswith((".", "~")) or name.endswith("/") or "\\" in name or name.count("/") > 1
+    return unlike or Path(name).is_absolute()
+
+
 def _looks_like_a_path(name: str) -> bool:
     """Say whether a name is meant for a folder here: by how it is written, or by the checkpoints in its parent."""
-    written = name.startswith((".", "~")) or name.endswith("/") or "\\" in name or name.count("/") > 1
     parent = Path(name).parent
     beside = parent.iterdir() if parent != Path() and parent.is_dir() else ()
-    return (
-        written
-        or Path(name).is_absolute()
-        or any((entry / file).is_file() for entry in beside for file in ("config.json", RECORD))
+    return _written_as_path(name) or any(
+        (entry / file).is_file() for entry in beside for file in ("config.json", RECORD)
     )
 
 

@@ -84,4 +84,4 @@ def _depth(value: Any) -> int:
 
 def write_json(path: Path, value: dict[str, Any] | list[Any]) -> None:
     """Write an object or an array for people to read."""
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -3,7 +3,7 @@
 import os
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,8 +20,8 @@ from prunecli.cli import (
     verify_automodel,
 )
 from prunecli.cli.options import add_command
-from prunecli.cli.output import say_error
-from prunecli.errors import ExitCode, PruneError
+from prunecli.cli.output import Output, say_error
+from prunecli.errors import ExitCode, InputError, PruneError
 
 VERBS = (
     train_masks.VERB,
@@ -37,7 +37,7 @@ VERBS = (
 
 app = typer.Typer(
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "PRUNECLI"},
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Prune a fine-tuned encoder: learn masks, cut, prove equality, measure and use the smaller model.",
@@ -67,16 +67,18 @@ def _top(
 
 def main() -> None:
     """Run the command line, print errors with their fix, and exit with the documented code."""
+    status = 0
     try:
-        app()
+        status = app(standalone_mode=False) or 0
     except PruneError as error:
         say_error(error.message, error.fix)
         _show_traceback()
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(ExitCode.INTERRUPTED)
+        status = ExitCode.INTERRUPTED
     except Exception as error:
+        if hasattr(error, "format_message"):  # click's, which typer keeps to itself
+            sys.exit(_say_usage(error))
         say_error(
             f"internal: {type(error).__name__}: {error}",
             "this is a bug in prunecli: run again with PRUNECLI_DEBUG=1 and report the traceback "
@@ -84,6 +86,22 @@ def main() -> None:
         )
         _show_traceback()
         sys.exit(ExitCode.INTERNAL)
+    if status == ExitCode.INTERRUPTED:
+        sys.stderr.write("interrupted\n")
+    sys.exit(status)
+
+
+def _say_usage(error: Any) -> int:
+    """Say what is wrong with a command line, as everything else that is wrong, or show the help that was meant."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return int(error.exit_code)
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "prunecli"
+    usage = InputError(error.format_message().rstrip("."), f"{path} --help shows what it takes")
+    Output(as_json="--json" in sys.argv).error(usage, path.partition(" ")[2])
+    say_error(usage.message, usage.fix)
+    return usage.exit_code
 
 
 def _show_traceback() -> None:

@@ -1,6 +1,7 @@
 """Makes a command from a verb's config dataclass: its arguments, options, panels and the config file."""
 
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import typer
 import yaml
 
 from prunecli.cli.output import Output
-from prunecli.errors import ExitCode, InputError, PruneError
+from prunecli.errors import ExitCode, InputError, PruneError, words_of
 from prunecli.fields import OUTPUT, Field, VerbConfig, as_items, config_fields
 from prunecli.registry import nearest
 
@@ -84,10 +85,16 @@ def _parameter(config: type[VerbConfig], field: Field) -> tuple[Any, Any, Any]:
             metavar="" if field.kind is bool else field.opt.metavar or "|".join(field.choices) or None,
             autocompletion=(lambda: list(field.choices)) if field.choices else None,
             rich_help_panel=field.opt.panel,
+            envvar=_variable(config, field.spelled),
             show_envvar=False,
         )
     default = list(field.default) if isinstance(field.default, tuple) else field.default
     return field, Annotated[kind, info], inspect.Parameter.empty if default is MISSING else default
+
+
+def _variable(config: type[VerbConfig], spelled: str) -> str:
+    """Return the environment variable of an option: `PRUNECLI_APPLY_MASKS_ROUND_TO`."""
+    return f"prunecli_{config.verb}_{spelled.removeprefix('--')}".upper().replace("-", "_")
 
 
 def _shared(config: type[VerbConfig]) -> list[tuple[str, Any, Any]]:
@@ -95,11 +102,19 @@ def _shared(config: type[VerbConfig]) -> list[tuple[str, Any, Any]]:
 
     def load(context: typer.Context, path: Path | None) -> Path | None:
         if path is not None:
-            context.default_map = {**(context.default_map or {}), **_read_config(path, config)}
+            try:
+                values = _read_config(path, config)
+            except InputError as error:
+                Output(as_json="--json" in sys.argv).error(error, config.verb)  # options are not parsed yet
+                raise
+            context.default_map = {**(context.default_map or {}), **values}
         return path
 
     def option(*spellings: str, help: str, **more: Any) -> Any:
-        return typer.Option(*spellings, help=help, rich_help_panel=OUTPUT, show_envvar=False, **more)
+        variable = _variable(config, spellings[0])
+        return typer.Option(
+            *spellings, help=help, rich_help_panel=OUTPUT, envvar=variable, show_envvar=False, **more
+        )
 
     file = option(
         "--config", help="YAML file with options of this command; flags win.", is_eager=True, callback=load
@@ -124,7 +139,7 @@ def _read_config(path: Path, config: type[VerbConfig]) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"--config {path} cannot be read: {str(error).splitlines()[0]}") from None
+        raise InputError(f"--config {path} cannot be read: {words_of(error)}") from None
     if not isinstance(values, dict):
         raise InputError(f"--config {path} must hold a mapping of options")
     known = {field.name.rstrip("_"): field for field in config_fields(config)}

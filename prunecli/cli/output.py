@@ -54,7 +54,7 @@ class Output:
         if not self.first:
             return
         if self.as_json:
-            print(json.dumps({"schema_version": SCHEMA_VERSION, "verb": verb, **plain(asdict(result))}))
+            print(_json({"verb": verb, **asdict(result)}))
         elif self.quiet and quiet:
             print(quiet)
 
@@ -62,11 +62,11 @@ class Output:
         """Print an error as JSON where that is asked for; `say_error` says it to people in any case."""
         if self.as_json and self.first and not self.has_data:
             said = {"message": error.message, "fix": error.fix, "exit_code": int(error.exit_code)}
-            print(json.dumps({"schema_version": SCHEMA_VERSION, "verb": verb, "error": said}))
+            print(_json({"verb": verb, "error": said}))
 
     def data(self, text: str, value: dict[str, Any]) -> None:
         """Print something that is data itself: as text, or as JSON."""
-        print(json.dumps({"schema_version": SCHEMA_VERSION, **value}) if self.as_json else text)
+        print(_json(value) if self.as_json else text)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
         """Print a table for people; columns of numbers are right-aligned."""
@@ -127,12 +127,16 @@ class _TalkHandler(logging.Handler):
         self.talk.print(level + _spoken(record.getMessage()), highlight=False, soft_wrap=True)
 
 
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps({"schema_version": SCHEMA_VERSION, **plain(value)}, allow_nan=False)
+
+
 def say_error(message: str, fix: str | None) -> None:
     """Print what went wrong and how to mend it, on standard error."""
     console = Console(stderr=True)
     console.print(f"[bold red]error:[/] {_spoken(message)}", highlight=False, soft_wrap=True)
-    hint = fix or "look at what the message names; --help shows what each option takes"
-    console.print(f"[bold]hint:[/] {_spoken(hint)}", highlight=False, soft_wrap=True)
+    if fix:
+        console.print(f"[bold]hint:[/] {_spoken(fix)}", highlight=False, soft_wrap=True)
 
 
 def _spoken(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import PredictConfig
-from prunecli.errors import ExitCode, InputError
+from prunecli.errors import ExitCode, InputError, mend
 
 
 def _run(config: PredictConfig, out: Output) -> ExitCode:
@@ -85,9 +85,7 @@ def _write(line: bytes, flush: bool = False) -> bool:
         # What is left in the buffer would fail once more when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
-            raise InputError(
-                f"standard output could not be written: {error.strerror}", "free some space"
-            ) from None
+            raise InputError(f"standard output could not be written: {error.strerror}", mend(error)) from None
         return False
     return True
 

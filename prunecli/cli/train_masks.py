@@ -1,5 +1,7 @@
 """`prunecli train-masks`."""
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prunecli import methods
@@ -33,7 +35,7 @@ def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
         result = train_masks.run(config, progress)
     out.table(["", "dense", "masked", "kept"], _rows(result))
     out.result(result, quiet=str(result.out), verb=config.verb)
-    out.line(f"Next: prunecli apply-masks {result.out} --out pruned-{result.out.name}")
+    out.line("Next: " + _cut_command(result.out, result.out.name))
     missed = result.target is not None and result.target.missed
     if missed:
         out.line(f"The cut model is over 5 % slower than --target-speedup {config.target_speedup:g} asked.")
@@ -106,8 +108,12 @@ def _sweep(config: TrainMasksConfig, out: Output) -> ExitCode:
         result = compare.sweep(config, progress)
     show(result, config.verb, out)
     chosen = f"{config.shares[-1]:g}"
-    out.line(f"Next: prunecli apply-masks {result.out}/{chosen} --out pruned-{chosen}")
+    out.line("Next: " + _cut_command(Path(result.out, chosen), chosen))
     return ExitCode.DONE
+
+
+def _cut_command(run: Path, name: str) -> str:
+    return shlex.join(["prunecli", "apply-masks", str(run), "--out", f"pruned-{name}"])
 
 
 VERB = Verb(

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from prunecli.config.contradictions import KNOWN_METHODS
 from prunecli.config.shared import (
     BatchSize,
     CalibrationRows,
@@ -20,9 +21,11 @@ from prunecli.config.shared import (
     run_name,
 )
 from prunecli.config.train_masks import TrainMasksConfig, read_shares
+from prunecli.errors import InputError
 from prunecli.fields import BUDGET, OUTPUT, Opt, VerbConfig
 
 ALL, UNTRAINED = "all", "untrained"
+EPOCHS, RECOVERY_LR = 5, 5e-5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +55,9 @@ class CompareConfig(VerbConfig):
     calibration_rows: CalibrationRows = 1024
     num_epochs: Annotated[
         int, Opt("Passes over the training data, of methods that train.", BUDGET, minimum=1)
-    ] = 5
+    ] = EPOCHS
     recovery_epochs: RecoveryEpochs = 0
-    recovery_lr: RecoveryLr = 5e-5
+    recovery_lr: RecoveryLr = RECOVERY_LR
     keep_weights: Annotated[bool, Opt("Do not refit output projections.", BUDGET)] = False
     round_to: Annotated[int, Opt("Keep each layer's width a multiple of N.", BUDGET, minimum=1)] = 1
     batch_size: BatchSize = 32
@@ -76,6 +79,21 @@ class CompareConfig(VerbConfig):
         """
         VerbConfig.__post_init__(self)  # super() does not know the class that slots=True makes
         read_shares(self.targets, "--targets")
+
+    def check_asked(self) -> None:
+        """Refuse options of training where nothing trains.
+
+        Raises:
+            InputError: It names the option.
+        """
+        untrained = {UNTRAINED, *(name for name, facts in KNOWN_METHODS.items() if not facts.trains)}
+        if self.num_epochs != EPOCHS and untrained.issuperset(self.method_names):
+            raise InputError(
+                "--num-epochs has no effect: none of --methods trains gates",
+                "--recovery-epochs trains the models that they cut",
+            )
+        if self.recovery_lr != RECOVERY_LR and not self.recovery_epochs:
+            raise InputError("--recovery-lr has no effect: there is no recovery", "add --recovery-epochs N")
 
     @property
     def method_names(self) -> tuple[str, ...]:
@@ -99,6 +117,5 @@ class CompareConfig(VerbConfig):
             "recovery_lr",
         )
         more = (*budget, "batch_size", "device")
-        words = {name: getattr(self, name) for name in (*shared, *more)}
-        asked = {"sweep": self.targets, "out": self.out_folder}
-        return TrainMasksConfig.of({**words, **asked, "overwrite": self.overwrite})
+        words: dict[str, Any] = {name: getattr(self, name) for name in (*shared, *more)}
+        return TrainMasksConfig(**words, sweep=self.targets, out=self.out_folder, overwrite=self.overwrite)

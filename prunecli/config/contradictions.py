@@ -12,23 +12,31 @@ if TYPE_CHECKING:
 TARGETS = ("target_flops", "target_params", "target_speedup", "sweep", "max_drop")  # at most one is given
 
 
+ANNEALED = ("gumbel_temp_start", "gumbel_temp_end", "gumbel_temp_anneal", "quantization_loss")
+GATES = (
+    "num_epochs", "max_steps", "lr", "masks_lr", "freeze", "mask_init", "sparsity_loss", *ANNEALED,
+)  # fmt: skip
+
+
 class MethodFacts(NamedTuple):
     """What options need to know of a method.
 
     Attributes:
         trains: Whether it trains gates; else it scores units.
         layers: Whether it can also choose layers as a whole.
+        anneals: Whether its gates have a temperature and a price of indecision.
     """
 
     trains: bool
     layers: bool
+    anneals: bool = False
 
 
 # So that nobody waits for torch to be told of a slip. Of a method that is not listed the same is asked once it is
 # imported; tests/unit/test_config.py holds this against the files.
 KNOWN_METHODS = {
     "fisher": MethodFacts(trains=False, layers=False),
-    "gumbel-sigmoid": MethodFacts(trains=True, layers=True),
+    "gumbel-sigmoid": MethodFacts(trains=True, layers=True, anneals=True),
     "hard-concrete": MethodFacts(trains=True, layers=True),
     "magnitude": MethodFacts(trains=False, layers=True),
     "one-shot": MethodFacts(trains=False, layers=True),
@@ -48,8 +56,46 @@ def check(config: "TrainMasksConfig") -> None:
     _check_sweep(config)
     if config.method_name in KNOWN_METHODS:
         check_method(config, KNOWN_METHODS[config.method_name])
+    if config.wandb and config.report_to not in ("none", "wandb"):
+        raise InputError(f"--wandb and --report-to {config.report_to} name two trackers", "drop one of them")
     if config.distill == "never" and config.teacher is not None:
         raise InputError("--teacher and --distill never exclude each other", "drop one of them")
+
+
+def check_read(config: "TrainMasksConfig") -> None:
+    """Refuse options that nothing would read, as the others are.
+
+    Raises:
+        InputError: It names the option and why nothing reads it.
+    """
+    method, epochs = config.method_name, config.recovery_epochs
+    facts = KNOWN_METHODS.get(method, MethodFacts(trains=True, layers=True, anneals=True))
+    trains, by_target = facts.trains, config.under_target
+    rules: list[tuple[bool, tuple[str, ...], str, str]] = [
+        (not trains, GATES, f"{method} trains no gates", "--recovery-epochs trains the model that it cuts"),
+        (not facts.anneals, ANNEALED, f"gates of {method} have no temperature", "gumbel-sigmoid has one"),
+        (by_target, ("mask_init", "sparsity_loss"), "a target says how much goes", "leave it out"),
+        (trains, ("keep_weights",), f"{method} trains the weights and refits none", "leave it out"),
+        (not trains and not epochs, ("teacher", "distill"), "nothing trains", "add --recovery-epochs N"),
+        (not epochs, ("recovery_lr",), "there is no recovery", "add --recovery-epochs N"),
+        (
+            not by_target,
+            ("calibration_rows", "round_to"),
+            "there is no target",
+            "add --target-flops 0.5, for example",
+        ),
+        (
+            not config.target_speedup,
+            ("speedup_at", "strict"),
+            "no time is asked for",
+            "add --target-speedup 2",
+        ),
+    ]
+    changed = {field.name: field.spelled for field in config.changed}
+    for holds, names, reason, fix in rules:
+        for name in names if holds else ():
+            if name in changed:
+                raise InputError(f"{changed[name]} has no effect: {reason}", fix)
 
 
 def check_method(config: "TrainMasksConfig", facts: MethodFacts) -> None:
@@ -62,12 +108,12 @@ def check_method(config: "TrainMasksConfig", facts: MethodFacts) -> None:
     if config.max_drop is not None and facts.trains:
         raise InputError(
             f"--max-drop is for methods without training, which {config.method_name} is not",
-            "train each target of its own with --target-flops",
+            "run each target separately with --target-flops",
         )
     if facts.trains:
         return
     if not config.under_target:
-        raise InputError(f"{name} needs to know how much shall stay", "add --target-flops 0.5, say")
+        raise InputError(f"{name} needs a budget", "add --target-flops 0.5, for example")
     if "hidden" in config.groups:
         raise InputError(f"{name} scores no hidden dimensions", "take a method that trains")
     if "layer" in config.groups and not facts.layers:
@@ -75,6 +121,8 @@ def check_method(config: "TrainMasksConfig", facts: MethodFacts) -> None:
 
 
 def _check_epochs(config: "TrainMasksConfig") -> None:
+    if config.freeze and config.recovery_epochs:
+        raise InputError("--recovery-epochs trains the weights, but --freeze trains none", "drop one of them")
     if config.freeze and config.frozen_epochs:
         raise InputError(
             "--frozen-epochs trains the weights under fixed masks, but --freeze trains none",
@@ -113,4 +161,4 @@ def _check_sweep(config: "TrainMasksConfig") -> None:
         return
     _ = config.shares  # raises for what is no share
     if config.resume:
-        raise InputError("--sweep cannot --resume", "start over with --overwrite")
+        raise InputError("--resume cannot be combined with --sweep", "start over with --overwrite")

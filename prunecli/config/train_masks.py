@@ -220,6 +220,14 @@ class TrainMasksConfig(VerbConfig):
         VerbConfig.__post_init__(self)  # super() does not know the class that slots=True makes
         contradictions.check(self)
 
+    def check_asked(self) -> None:
+        """Refuse options that nothing would read.
+
+        Raises:
+            InputError: It names the option.
+        """
+        contradictions.check_read(self)
+
     @property
     def groups(self) -> tuple[str, ...]:
         """Return the groups to learn, `all` written out, in a fixed order."""

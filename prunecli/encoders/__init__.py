@@ -132,6 +132,7 @@ def for_config(config: Mapping[str, Any]) -> Encoder:
         raise InputError(
             f"config.json: {family.hidden_field} {hidden} is not a multiple of {family.heads_field} {heads}"
         )
+    _check_heads(config, name, heads, hidden // heads)
     repeats, rest = divmod(_size(config, family.repeats_field), layers) if family.repeats_field else (1, 0)
     if rest or config.get("inner_group_num", 1) != 1:
         raise UnsupportedModelError(
@@ -140,6 +141,16 @@ def for_config(config: Mapping[str, Any]) -> Encoder:
     table = f"prunecli/encoders/{file}"
     stream = _stream(row, config, hidden)
     return Encoder(family, row, layers, heads, hidden // heads, hidden, intermediate, repeats, stream, table)
+
+
+def _check_heads(config: Mapping[str, Any], name: str, heads: int, head_size: int) -> None:
+    """Refuse heads that cannot go one by one, or are of a size that the hidden size does not say."""
+    for entry, usual in (("num_key_value_heads", heads), ("head_dim", head_size)):
+        if config.get(entry) not in (None, usual):
+            raise UnsupportedModelError(
+                f"this {name} has {entry} {config[entry]} in config.json, and its {heads} attention heads want {usual}",
+                "prunecli prunes heads that have keys and values of their own, of hidden size / heads each",
+            )
 
 
 def _stream(row: ModelType, config: Mapping[str, Any], hidden: int) -> Stream | None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import WEIGHTS, Checkpoint, inside
 from prunecli.checkpoints.sentence_files import MODULE_CONFIG
-from prunecli.errors import InputError
+from prunecli.errors import InputError, words_of
 
 SENTENCE = "sentence_embedding"  # what it reads and writes, as sentence-transformers calls it
 
@@ -50,7 +50,7 @@ class Dense(nn.Module):
             self.load_state_dict(safetensors.torch.load_file(weights))
         except (OSError, RuntimeError, safetensors.SafetensorError) as error:
             raise InputError(
-                f"{weights} does not hold the weights that {file} speaks of: {str(error).splitlines()[0]}",
+                f"{weights} does not hold the weights that {file} speaks of: {words_of(error)}",
                 "save the module again",
             ) from None
         self.eval().requires_grad_(False)

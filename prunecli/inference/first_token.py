@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel
 
+from prunecli.calibration.sublayers import layers_of
 from prunecli.encoders import Encoder
 from prunecli.inference.random_batch import random_batch
 from prunecli.inference.same_outputs import Swaps, kept_if_same
@@ -68,17 +69,17 @@ def read_first_token_only(model: PreTrainedModel, encoder: Encoder) -> bool:
 
 def _replaced(model: PreTrainedModel, encoder: Encoder) -> bool:
     table, core = encoder.family.attention, encoder.family.core
-    layer: Any = model.base_model.get_submodule(encoder.module(encoder.layers - 1, "").rstrip("."))
+    last = layers_of(model, encoder)[-1:]  # a cut model may have lost all of them
     batch = random_batch(model, "ForSequenceClassification", ROWS, TOKENS)
     batch["attention_mask"][0, TOKENS // 2 :] = 0
-    stock = dict(layer.named_modules())
+    stock: dict[str, Any] = {name: module for layer in last for name, module in layer.named_modules()}
     linears = [stock.get(name) for name in table.inputs]
     output = stock.get(table.output.rpartition(".")[0])
     if core is None or core.name not in stock or len(linears) != 3 or None in linears or output is None:
         return False
 
     def change(swaps: Swaps) -> None:
-        swaps.put(layer, core.name, FirstTokenAttention(linears, encoder.head_size))
+        swaps.put(last[0], core.name, FirstTokenAttention(linears, encoder.head_size))
         swaps.hook(output, _first_of_residual)
 
     return kept_if_same(lambda: model(**batch).logits, change)

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedConfig
 
 from prunecli.checkpoints.folder import GRAPH, Checkpoint, inside
-from prunecli.errors import InputError
+from prunecli.errors import InputError, words_of
 
 POSITIONS = "mask_indices"  # an input of masked-sequence models
 # Slower than their parts on a CPU: together 8 % of the time of a BERT.
@@ -49,7 +49,7 @@ class OnnxModel:
         try:
             self.session = open_graph(inside(checkpoint.path, GRAPH))
         except Exception as error:  # onnxruntime raises types of its own
-            said = (str(error).splitlines() or [""])[0]
+            said = words_of(error)
             raise InputError(
                 f"{checkpoint.path / GRAPH} cannot be read: {said}", "convert it again"
             ) from None

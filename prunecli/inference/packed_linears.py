@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.activations import GELUActivation
 
-from prunecli.calibration.layerwise import layers_of
+from prunecli.calibration.sublayers import layers_of
 from prunecli.encoders import Encoder
 from prunecli.inference.random_batch import random_batch
 from prunecli.inference.same_outputs import Swaps, kept_if_same

@@ -11,10 +11,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from prunecli.checkpoints.folder import NEW, Checkpoint, read_checkpoint, read_config
 from prunecli.checkpoints.run_folder import is_run
+from prunecli.checkpoints.safetensors_file import FLOATS
 from prunecli.checkpoints.sentence_files import usual_length
 from prunecli.config import PredictConfig
 from prunecli.config.shared import ONLY_TRAINS
-from prunecli.errors import InputError, UnsupportedModelError
+from prunecli.errors import InputError, UnsupportedModelError, words_of
 from prunecli.inference.onnx_model import OnnxModel, is_graph
 from prunecli.models import pruned
 from prunecli.models.loading import load_config, load_model, load_tokenizer, longest_input
@@ -95,7 +96,9 @@ def _dtype(checkpoint: Checkpoint, device: torch.device, asked: str) -> torch.dt
     if asked != "auto":
         found: torch.dtype = getattr(torch, asked)
         return found
-    saved = {entry.dtype for entry in checkpoint.tensors.values()}
+    saved = {
+        entry.dtype for entry in checkpoint.tensors.values() if entry.dtype in FLOATS
+    }  # indices are whole
     half = {"F16": torch.float16, "BF16": torch.bfloat16}.get(saved.pop() if len(saved) == 1 else "")
     return half if half is not None and device.type != "cpu" else torch.float32
 
@@ -168,7 +171,7 @@ def _load_remote(checkpoint: Checkpoint, head: str, trusted: bool) -> tuple[PreT
             output_loading_info=True,
         )
     except Exception as error:  # a stranger's code can raise anything
-        first = (str(error).splitlines() or [""])[0]
+        first = words_of(error)
         raise InputError(
             f"{checkpoint.path} cannot be loaded with its own code: {type(error).__name__}: {first}",
             "check its auto_map and the files that it names",

@@ -169,7 +169,7 @@ def _sublayer_times(
     encoder = for_config(entries)
     model = new_model(entries, encoder, "Model")
     model.to(device)  # type: ignore[arg-type]
-    name = encoder.family.layer.format(layer=0).rstrip(".")
+    name = encoder.layer(0)
     stock = model.get_submodule(name)
     widths = [{}, *({group: width} for group in PRICED_GROUPS for width in _levels(encoder, group)[1:])]
     layers = []

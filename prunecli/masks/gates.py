@@ -9,7 +9,6 @@ Shapes: N tokens of a batch, O output features, I input features, L layers, U un
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -130,28 +129,32 @@ def put_gates(model: nn.Module, encoder: Encoder, groups: tuple[str, ...]) -> Ga
     for name, touched in gates.items():
         base.set_submodule(name, _gated(base, name, touched, values, encoder))
     for layer in range(encoder.layers if "layer" in groups else 0):
-        gate_layer(base.get_submodule(encoder.layer(layer)), partial(_of_layer, values, layer))
+        module: Any = base.get_submodule(encoder.layer(layer))
+        module.gate_values, module.gate_row = values, layer
+        gate_layer(module, _own_gate)
     return values
 
 
-def gate_layer(layer: nn.Module, gate: Callable[[], Tensor]) -> RemovableHandle:
+def gate_layer(layer: nn.Module, gate: Callable[[Any], Tensor]) -> RemovableHandle:
     """Let a layer write what it computes at a gate of 1, what it reads at 0, and what lies between elsewhere.
 
     Args:
         layer: The layer; what it reads is its first argument.
-        gate: Asked in each forward pass; a tensor of one number.
+        gate: Asked in each forward pass, with the layer; a tensor of one number.
     """
 
-    def between(_module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+    def between(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         wrote: Tensor = output[0] if isinstance(output, tuple) else output
-        mixed = torch.lerp(args[0].to(wrote.dtype), wrote, gate().to(wrote))  # exact at 0 and at 1
+        mixed = torch.lerp(args[0].to(wrote.dtype), wrote, gate(module).to(wrote))  # exact at 0 and at 1
         return (mixed, *output[1:]) if isinstance(output, tuple) else mixed
 
     return layer.register_forward_hook(between, prepend=True)  # before those that record hidden states
 
 
-def _of_layer(values: GateValues, layer: int) -> Tensor:
-    return values["layer"][layer]
+def _own_gate(layer: Any) -> Tensor:
+    """Return the gate of a layer from where it stands: a copy of the model has one of its own."""
+    gate: Tensor = layer.gate_values["layer"][layer.gate_row]
+    return gate
 
 
 def _gated(base: nn.Module, name: str, gates: list[Touch], values: GateValues, encoder: Encoder) -> nn.Module:

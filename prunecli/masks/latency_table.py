@@ -17,7 +17,7 @@ import numpy as np
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.atomic import partial_path
 from prunecli.encoders import Encoder
-from prunecli.errors import InputError
+from prunecli.errors import InputError, mend
 from prunecli.masks.prices import Prices, Table
 from prunecli.masks.units import PRICED_GROUPS, mask_shape
 
@@ -150,7 +150,7 @@ class LatencyTable:
             strict_json.write_json(partial, asdict(self))
             partial.replace(path)
         except OSError as error:
-            raise InputError(f"{path} could not be written: {error.strerror}", "free some space") from None
+            raise InputError(f"{path} could not be written: {error.strerror}", mend(error)) from None
 
     @classmethod
     def read(cls, path: Path) -> "LatencyTable":

@@ -21,6 +21,7 @@ class GateMethod:
         open_probability: logits -> the chance that a gate is open: what a budget counts with.
         decide: logits -> bool mask: which units stay.
         penalties: logits -> named scalars that are added to the loss with a weight each.
+        anneals: Whether the temperature means something, and indecision has a price.
     """
 
     paper: str
@@ -29,6 +30,7 @@ class GateMethod:
     open_probability: Callable[[Tensor], Tensor]
     decide: Callable[[Tensor], Tensor]
     penalties: Callable[[Tensor], dict[str, Tensor]]
+    anneals: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,4 +50,5 @@ METHOD = GateMethod(
     open_probability=torch.sigmoid,
     decide=decide,
     penalties=penalties,
+    anneals=True,
 )

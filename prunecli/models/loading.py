@@ -19,7 +19,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import NEW, Checkpoint
 from prunecli.encoders import Encoder
-from prunecli.errors import InputError, UnsupportedModelError
+from prunecli.errors import InputError, UnsupportedModelError, words_of
 from prunecli.models import modeling_pruned, pruned, shipped
 
 
@@ -169,7 +169,7 @@ def _from_pretrained(
             output_loading_info=True,
         )
     except Exception as error:  # a config that makes no sense raises whatever it first breaks
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        said = words_of(error)
         raise InputError(
             f"{checkpoint.path}: weights do not fit config.json: {said}",
             "take the config.json that was saved with the weights",
@@ -220,7 +220,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = cls.from_pretrained(checkpoint.path, local_files_only=True)
     except Exception as error:  # tokenizers raises plain Exception for broken files
         raise InputError(
-            f"{checkpoint.path}: the tokenizer cannot be read: {str(error).splitlines()[0]}",
+            f"{checkpoint.path}: the tokenizer cannot be read: {words_of(error)}",
             f"copy {' and '.join(file.name for file in checkpoint.tokenizer_files)} from the base model once more",
         ) from None
     return tokenizer

@@ -18,7 +18,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
 from prunecli.checkpoints.kinds import irti_masked_seq
 from prunecli.checkpoints.source import WANTED, find_model
-from prunecli.errors import InputError, UnsupportedModelError
+from prunecli.errors import InputError, UnsupportedModelError, words_of
 from prunecli.models import modeling_masked_seq
 from prunecli.models.modeling_losses import MULTILABEL
 from prunecli.models.modeling_masked_seq import MaskedSeqConfig
@@ -58,7 +58,7 @@ def said_of(path: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, RuntimeError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        said = words_of(error)
         raise InputError(f"{path}: {said}") from error
 
 

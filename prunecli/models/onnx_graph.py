@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from prunecli.checkpoints.folder import GRAPH
-from prunecli.errors import InputError, PruneError
+from prunecli.errors import InputError, PruneError, words_of
 from prunecli.models.modeling_masked_seq import MaskedSeqModel
 
 DATA = f"{GRAPH}.data"  # the weights of a graph that is too large for one file
@@ -88,7 +88,7 @@ def export(model: PreTrainedModel, names: tuple[str, ...], file: Path) -> tuple[
             model, kwargs=inputs, input_names=list(inputs), output_names=list(outputs), dynamic_shapes=shapes
         )
     except Exception as error:  # the exporter raises types of its own
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        said = words_of(error)
         raise PruneError(
             f"torch {torch.__version__} cannot export {type(model).__name__}: {said}", "try another torch"
         ) from error

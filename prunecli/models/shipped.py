@@ -151,9 +151,16 @@ def positions_of(checkpoint: Checkpoint) -> int:
 
     Raises:
         UnsupportedModelError: The family has no table.
+        InputError: What its config says is no number of positions.
     """
-    said = int(inner_config(checkpoint.config).get("max_position_embeddings", 512))
-    return said - encoder_of(checkpoint).model_type.position_offset
+    offset = encoder_of(checkpoint).model_type.position_offset
+    said = inner_config(checkpoint.config).get("max_position_embeddings")
+    if said is not None and (type(said) is not int or said <= offset):
+        raise InputError(
+            f"{checkpoint.path}: max_position_embeddings in config.json is {said!r}, no number of positions",
+            "take the config.json that was saved with the weights",
+        )
+    return (said or 512) - offset
 
 
 def head_of(checkpoint: Checkpoint) -> str:

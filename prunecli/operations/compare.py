@@ -1,6 +1,5 @@
 """`compare`: methods at every target, on one page; and `train-masks --sweep`, which is one method at every target."""
 
-import json
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +8,8 @@ from pathlib import Path
 from torch import nn
 
 from prunecli import methods
-from prunecli.checkpoints.atomic import staged_folder
+from prunecli.checkpoints.atomic import check_target, staged_folder
+from prunecli.checkpoints.strict_json import write_json
 from prunecli.config import CompareConfig, TrainMasksConfig
 from prunecli.config.compare import ALL, UNTRAINED
 from prunecli.errors import InputError
@@ -22,7 +22,6 @@ from prunecli.reports import compare_page, run_record
 from prunecli.training.arguments import check_options
 from prunecli.training.callbacks import Progress
 from prunecli.training.outcome import outcome
-from prunecli.training.resuming import check_run_target
 from prunecli.training.session import Session, open_session
 from prunecli.training.target import Target, target_of
 from prunecli.training.trials import Trial, Trials
@@ -149,7 +148,7 @@ def _teacher(session: Session, chosen: Mapping[str, Method]) -> nn.Module | None
 
 
 def _session(config: TrainMasksConfig, progress: Progress) -> tuple[Session, Target]:
-    check_run_target(config)
+    check_target(config.out_folder, config.overwrite)
     checkpoint, data = read_inputs(config)
     session = open_session(config, checkpoint, data, progress)
     if session.arguments.world_size > 1:
@@ -192,7 +191,7 @@ def _result(session: Session, trials: list[Trial], dense: dict[str, float], seed
 
 def _write(folder: Path, config: CompareConfig | TrainMasksConfig, result: CompareResult) -> None:
     record = run_record.record(config, result)
-    (folder / TABLE).write_text(json.dumps(record, indent=2), encoding="utf-8")
+    write_json(folder / TABLE, record)
     (folder / PAGE).write_text(compare_page.render(record), encoding="utf-8")
 
 

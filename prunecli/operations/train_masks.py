@@ -1,7 +1,6 @@
 """`train-masks`: learn which heads and neurons matter, and fine-tune along."""
 
 import copy
-import json
 import logging
 import math
 import shutil
@@ -20,6 +19,7 @@ from prunecli.checkpoints.folder import CARD, NEW, Checkpoint, read_checkpoint
 from prunecli.checkpoints.run_folder import MODEL, RECORD, REPORT
 from prunecli.checkpoints.safetensors_file import FLOATS
 from prunecli.checkpoints.source import find_model
+from prunecli.checkpoints.strict_json import write_json
 from prunecli.checkpoints.tokenizer_files import write_tokenizer
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import InputError, UnsupportedModelError
@@ -221,7 +221,7 @@ def fill_run(session: Session, folder: Path, masks: MaskSet, result: TrainMasksR
         if path.is_file():
             shutil.copyfile(path, folder / MODEL / path.name)
     written = run_record.record(config, result)
-    (folder / RECORD).write_text(json.dumps(written, indent=2), encoding="utf-8")
+    write_json(folder / RECORD, written)
     (folder / REPORT).write_text(html.training_page(written), encoding="utf-8")
 
 

@@ -1,5 +1,6 @@
 """The HTML page of a run: one self-contained file, inline SVG, no script."""
 
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
@@ -47,7 +48,7 @@ class Setting:
 
 def training_page(record: dict[str, Any]) -> str:
     """Render the page of a `train-masks` record (the content of `run.json`)."""
-    result = record["result"]
+    result = _with_numbers(record["result"])
     bars = charts.bars(result["kept"], result["units"])
     tiles = _tiles(result, bars)
     tile_rows = -(-len(tiles) // TILES_A_ROW)
@@ -73,6 +74,16 @@ def training_page(record: dict[str, Any]) -> str:
             shlex.join(["prunecli", "verify-automodel", pruned, "--against", str(out)]),
         ),
     )
+
+
+def _with_numbers(result: Result) -> Result:
+    """Return a result with NaN where JSON had to say null, and a log without such values."""
+    metrics = {
+        name: result[name] and {metric: math.nan if x is None else x for metric, x in result[name].items()}
+        for name in ("dense", "masked", "unrecovered")
+    }
+    log = [{name: x for name, x in entry.items() if x is not None} for entry in result["history"]]
+    return {**result, **metrics, "history": log}
 
 
 def _tiles(result: Result, bars: list[charts.BarGroup]) -> list[Tile]:
@@ -165,9 +176,7 @@ def _curves(result: Result) -> list[charts.Curve]:
         ),
         charts.curve("temperature", {"temperature": points("temperature")}, last, include=(0,)),
     ]
-    return [
-        curve for curve in curves if any(line.dots for line in curve.lines)
-    ]  # recovery alone has no gates
+    return [curve for curve in curves if curve.lines]  # recovery alone has no gates
 
 
 def _log(result: Result) -> dict[str, Any]:

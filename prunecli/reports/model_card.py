@@ -138,7 +138,11 @@ def _evaluation(measured: Json, pipeline: str) -> Json:
     if task is not None and len(task.hub) > 1:
         dataset["config"] = task.hub[1]
     dataset["split"] = task.validation if task else "validation"
-    metrics = [{"type": name, "value": round(value, 6)} for name, value in measured["masked"].items()]
+    metrics = [
+        {"type": name, "value": round(value, 6)}
+        for name, value in measured["masked"].items()
+        if value is not None
+    ]
     return {"task": {"type": pipeline}, "dataset": dataset, "metrics": metrics}
 
 

@@ -1,8 +1,6 @@
 """The record of a run: what was asked, on what, with which versions, and what came out."""
 
 import platform
-import shlex
-import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -40,7 +38,7 @@ def record(config: VerbConfig, result: Any) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "verb": config.verb,
-        "command": shlex.join(["prunecli", *sys.argv[1:]]),
+        "command": config.command,
         "config": plain(asdict(config)),
         "versions": versions(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,5 +1,6 @@
 """A task's rows: from the hub, from a folder of files, from one file, or bundled."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -16,6 +17,8 @@ from prunecli.tasks.own import Asked, changed, check_columns, own_task
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+log = logging.getLogger(__name__)
 
 TRAIN, VALIDATION, ALL = (
     "train",
@@ -201,7 +204,15 @@ def _usable(task: Task, file: File) -> "Dataset":
             f"{file.name}: no row of task {task.name} can be trained on: none has a label, or all are empty",
             "name the right columns with --text-columns A,B and --label-column C",
         )
-    return file.rows if len(usable) == len(found) else file.rows.select(usable)
+    if len(usable) == len(found):
+        return file.rows
+    log.warning(
+        "%s: %s of %s rows have no label or no text, and are left out",
+        file.name,
+        f"{len(found) - len(usable):,}",
+        f"{len(found):,}",
+    )
+    return file.rows.select(usable)
 
 
 def targets(task: Task, rows: "Dataset") -> list[Target]:

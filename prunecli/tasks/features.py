@@ -96,8 +96,13 @@ def text_features(
         return {**tokenizer(*texts, truncation=True, max_length=max_length), "labels": labels}
 
     def score(output: "EvalPrediction") -> dict[str, float]:
-        found = predictions(np.asarray(output.predictions))
-        return {name: METRICS[name](found, np.asarray(output.label_ids)) for name in data.task.metrics}
+        found, labels = predictions(np.asarray(output.predictions)), np.asarray(output.label_ids)
+        if (
+            data.task.order and labels.ndim == 1
+        ):  # F1 is that of the task's class 1, whatever the head calls it
+            order = np.asarray(data.task.order)
+            found, labels = order[found], order[labels]
+        return {name: METRICS[name](found, labels) for name in data.task.metrics}
 
     train, validation = encoded(data, encode)
     return Features(train, validation, score, DataCollatorWithPadding(tokenizer))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import os
 from typing import Any
 
 import torch
@@ -36,7 +37,7 @@ def facts_of(method: Method) -> contradictions.MethodFacts:
     """Return what options need to know of a method."""
     if isinstance(method, ScoreMethod):
         return contradictions.MethodFacts(trains=False, layers=method.layers)
-    return contradictions.MethodFacts(trains=True, layers=True)
+    return contradictions.MethodFacts(trains=True, layers=True, anneals=method.anneals)
 
 
 def training_arguments(config: TrainMasksConfig, rows: int) -> TrainingArguments:
@@ -85,8 +86,9 @@ def changed(arguments: TrainingArguments, **changes: Any) -> TrainingArguments:
 
 
 def steps_an_epoch(config: TrainMasksConfig, rows: int) -> int:
-    """Return the optimizer steps of one pass over the data."""
-    batches = -(-rows // config.batch_size)
+    """Return the optimizer steps of one pass over the data, which the processes of torchrun share."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    batches = -(-rows // (config.batch_size * processes))
     return max(-(-batches // config.gradient_accumulation), 1)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from prunecli.encoders import Encoder
 from prunecli.masks import MaskSet
-from prunecli.masks.gates import put_gates
+from prunecli.masks.gates import GateValues, put_gates
 from prunecli.masks.units import PRICED_GROUPS, mask_shape
 from prunecli.methods.base import GateMethod
 from prunecli.training.budget import Lagrangian
@@ -30,6 +30,7 @@ class Gates(nn.Module):
         temperature: Of the relaxation; a callback anneals it.
         frozen: Once true, training sees the decisions too, and the logits move no more.
         fixed: The decisions, once a budget has been met exactly.
+        read: Where the gated modules of the model read the values of a pass.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Gates(nn.Module):
         self.temperature = 1.0
         self.frozen = False
         self.fixed: dict[str, Tensor] | None = None
+        self.read: GateValues = {}
 
     def values(self) -> dict[str, Tensor]:
         """Return gates [layers, units] for one forward pass: samples while training, else the decisions."""
@@ -118,14 +120,16 @@ class Gates(nn.Module):
 
 def attach(model: nn.Module, encoder: Encoder, gates: Gates) -> None:
     """Put trainable gates on a model; they act in training and in evaluation."""
-    groups = tuple(gates.logits)
     model.add_module(NAME, gates)
-    values = put_gates(model, encoder, groups)
+    gates.read = put_gates(model, encoder, tuple(gates.logits))
+    model.register_forward_pre_hook(_refresh)
 
-    def refresh(_module: nn.Module, _args: tuple[Any, ...]) -> None:
-        values.update(gates.values())
 
-    model.register_forward_pre_hook(refresh)
+def _refresh(model: nn.Module, _args: tuple[Any, ...]) -> None:
+    """Write down the gates' values of this pass; of the model that is called, which may be a copy."""
+    gates = model.get_submodule(NAME)
+    assert isinstance(gates, Gates)
+    gates.read.update(gates.values())
 
 
 def weights_only(state: dict[str, Tensor]) -> dict[str, Tensor]:

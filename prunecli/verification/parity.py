@@ -16,7 +16,8 @@ from prunecli.errors import InputError
 from prunecli.masks import formats
 from prunecli.masks.gates import put_gates, set_masks
 from prunecli.models.loading import load_model
-from prunecli.models.shipped import is_cut, is_ours, shipped
+from prunecli.models.shipped import is_cut, is_ours, positions_of, shipped
+from prunecli.shrink.vocabulary import rows_of
 from prunecli.verification.base import Finding, found
 from prunecli.verification.vocabulary import ids_in
 
@@ -34,8 +35,9 @@ def write_probes(checkpoint: Checkpoint, encoder: Encoder, path: Path) -> None:
     """
     config = checkpoint.config
     pad = config.get("pad_token_id") or 0
-    positions = config.get("max_position_embeddings", 512) - encoder.model_type.position_offset
-    lengths = [min(length, positions - 8) for length in LENGTHS]  # the padding check adds eight
+    lengths = [
+        min(length, positions_of(checkpoint) - 8) for length in LENGTHS
+    ]  # the padding check adds eight
     generator = np.random.default_rng(SEED)
     rows, columns = len(lengths), max(lengths)
     inputs = {
@@ -44,7 +46,7 @@ def write_probes(checkpoint: Checkpoint, encoder: Encoder, path: Path) -> None:
     }
     if config.get("type_vocab_size", 0) > 1 and "token_type_ids" in encoder.model_type.model_inputs:
         inputs["token_type_ids"] = np.zeros((rows, columns), dtype=np.int64)
-    words = np.setdiff1d(np.arange(config["vocab_size"]), [pad])
+    words = np.setdiff1d(np.arange(rows_of(checkpoint)), [pad])
     for row, length in enumerate(lengths):
         inputs["input_ids"][row, :length] = generator.choice(words, length)
         inputs["attention_mask"][row, :length] = 1

@@ -4,6 +4,7 @@ from tokenizers import Tokenizer
 
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import Checkpoint
+from prunecli.shrink.vocabulary import rows_of
 from prunecli.verification.base import Finding, found
 
 
@@ -16,7 +17,7 @@ def check_tokenizer(checkpoint: Checkpoint) -> Finding:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises plain Exception
         return Finding("tokenizer", "fail", f"tokenizer.json cannot be read: {error}")
-    words, rows = tokenizer.get_vocab_size(), checkpoint.config["vocab_size"]
+    words, rows = tokenizer.get_vocab_size(), rows_of(checkpoint)
     if words > rows:
         return Finding("tokenizer", "fail", f"{words:,} tokens, but the model has {rows:,} embeddings")
     settings_path = checkpoint.path / "tokenizer_config.json"

@@ -119,6 +119,11 @@ def test_defaults_of_the_command_line_are_those_of_the_config(verb: Any, parse: 
 
 
 SAMPLES = {"--frozen-epochs": "2", "--speedup-at": "2x64", "--sweep": "0.5,0.2"}  # more than a type says
+FAST, SHARE = ("--target-speedup", "2"), ("--target-flops", "0.5")
+WITH = {
+    "--speedup-at": FAST, "--strict": FAST, "--round-to": SHARE, "--calibration-rows": SHARE,
+    "--keep-weights": (*SHARE, "--method", "one-shot"), "--recovery-lr": ("--recovery-epochs", "1"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [name for name in freeze.surface()["train-masks"] if name.startswith("--")])
@@ -127,7 +132,8 @@ def test_every_option_of_train_masks_reaches_its_field(name: str, parse: Parse) 
     fraction = "0.25" if (field.opt.minimum or 0) <= 0.25 else "2.5"
     sample = field.choices[-1] if field.choices else {int: "9", float: fraction}.get(field.kind, "x")
     words = [name] if field.kind is bool else [name, SAMPLES.get(name, sample)]
-    before, after = parse(*TRAIN), parse(*TRAIN, *words)
+    base = (*TRAIN, *WITH.get(name, ()))  # what it needs to have an effect
+    before, after = parse(*base), parse(*base, *words)
     changed = [
         item.name
         for item in dataclasses.fields(after)

@@ -132,8 +132,30 @@ def test_a_row_that_makes_no_sense_is_2_and_named_with_its_file(
 def test_bad_usage_is_2_and_leaves_stdout_alone(words: tuple[str, ...], tmp_path: Path) -> None:
     done = run(*words, cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stdout == ""
-    assert "--help" in done.stderr or "-h" in done.stderr
+    assert_one_error_and_hint(done)
+    assert "--help" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--dry-rum",), "No such option: --dry-rum"),
+        (("--config", "options.yaml"), "has no option 'native-mode'"),
+        (("--native", "sometimes"), "'sometimes' is not one of"),
+    ],
+)
+def test_with_json_a_slip_is_an_object_too(
+    words: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    (tmp_path / "options.yaml").write_text("native-mode: auto\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["prunecli", "apply-masks", "x", "--json", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == ExitCode.BAD_INPUT
+    result = json.loads(capsys.readouterr().out)
+    assert (result["schema_version"], result["verb"]) == (1, "apply-masks")
+    assert said in result["error"]["message"] and result["error"]["exit_code"] == 2
 
 
 BROKEN = """

@@ -3,10 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from prunecli.calibration.sublayers import layers_of
+from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.inference.first_token import FirstTokenAttention, read_first_token_only
+from prunecli.inference.packed_linears import pack_linears
+from prunecli.masks import MaskSet
+from prunecli.models.shipped import encoder_of
 from tests import tiny
 
 BUILT_AS_BERT = (
@@ -34,6 +40,23 @@ def test_pruned_layers_too(empty: bool, tiny_checkpoint: Callable[..., Path], tm
     inputs = tiny.tiny_inputs(model)
     expected = tiny.outputs(model, inputs)
     assert read_first_token_only(model, tiny.sizes(source))
+    torch.testing.assert_close(tiny.outputs(model, inputs), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("left", [2, 1])
+def test_the_last_layer_that_is_left_is_meant(
+    left: int, tiny_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    source = tiny_checkpoint("bert")
+    head = np.ones((tiny.LAYERS, 4), dtype=np.float32)
+    head[0, 1] = 0
+    layers = np.array([[1.0]] * left + [[0.0]] * (tiny.LAYERS - left), dtype=np.float32)
+    folder = tiny.cut(source, MaskSet({"layer": layers, "head": head}), tmp_path / "cut")
+    model, encoder = tiny.load(folder), encoder_of(read_checkpoint(folder))
+    inputs = tiny.tiny_inputs(model)
+    expected = tiny.outputs(model, inputs)
+    assert len(layers_of(model, encoder)) == left
+    assert read_first_token_only(model, encoder) and pack_linears(model, encoder)
     torch.testing.assert_close(tiny.outputs(model, inputs), expected, atol=1e-5, rtol=0)
 
 

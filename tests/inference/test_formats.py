@@ -121,6 +121,13 @@ def test_standard_input_and_unknown_suffixes_are_told_by_their_first_line(
     assert piped(tmp_path / "rows.en") == expected
 
 
+@pytest.mark.parametrize("content", [b'[{"text": "a"}]', b'[\n {"text": "a"}\n]', b'[ {"text": "a"},\n'])
+def test_an_array_on_standard_input_is_no_text(content: bytes, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds one JSON array, not an object a line"):
+        read(tmp_path, "rows.en", content)
+    assert read(tmp_path, "notes.en", b"[1] a note\n") == [{"text": "[1] a note"}]
+
+
 @pytest.mark.parametrize("name", ["empty.jsonl", "empty.csv", "empty.tsv", "empty.txt"])
 def test_an_empty_file_holds_no_record(name: str, tmp_path: Path) -> None:
     assert read(tmp_path, name, b"") == []

@@ -41,7 +41,9 @@ def test_an_option_is_taken_by_its_kinds_and_refused_by_the_others(option: str) 
         if name in readers:
             check_options(name, config)
         else:
-            with pytest.raises(InputError, match=f"{FIELDS[option].spelled} is for {', '.join(readers)}, .* {name}"):
+            with pytest.raises(
+                InputError, match=f"{FIELDS[option].spelled} is for {', '.join(readers)}, .* {name}"
+            ):
                 check_options(name, config)
 
 
@@ -51,7 +53,9 @@ def test_every_option_of_the_panels_of_kinds_is_read_by_one() -> None:
 
 
 def test_predict_says_so_before_the_model_is_loaded() -> None:
-    with pytest.raises(InputError, match="demo.*--threshold is for context-pruning, and this is used for classif"):
+    with pytest.raises(
+        InputError, match=r"demo.*--threshold is for context-pruning, and this is used for classif"
+    ):
         prunecli.predict("demo", [{"text": "good"}], threshold=("0.3",))
 
 

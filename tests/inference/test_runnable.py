@@ -144,3 +144,12 @@ def test_a_device_that_is_not_there_is_refused(bert: Path, monkeypatch: pytest.M
 
 def test_half_precision_weights_are_run_in_float32(tiny_checkpoint: Callable[..., Path]) -> None:
     assert prepare(tiny_checkpoint("bert", dtype="float16")).model.dtype == torch.float32
+
+
+def test_index_tensors_say_nothing_of_the_type_of_the_weights(bert: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(bert, tmp_path / "half")
+    tensors = {name: tensor.half() for name, tensor in load_file(folder / WEIGHTS).items()}
+    save_file({**tensors, "columns": torch.arange(3)}, folder / WEIGHTS)
+    checkpoint = read_checkpoint(folder)
+    assert runnable._dtype(checkpoint, torch.device("cuda"), "auto") == torch.float16
+    assert runnable._dtype(checkpoint, torch.device("cpu"), "auto") == torch.float32

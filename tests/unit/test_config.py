@@ -20,6 +20,7 @@ from prunecli.config.contradictions import KNOWN_METHODS
 from prunecli.config.shared import WIDTHS
 from prunecli.errors import InputError
 from prunecli.fields import VerbConfig, config_fields, plain
+from prunecli.reports import run_record
 from prunecli.training.arguments import facts_of
 
 VERBS = (
@@ -67,8 +68,8 @@ def test_a_target_changes_what_is_usual(target: str) -> None:
     config = train(**{target: 0.3})
     assert config.groups == ("head", "ffn_int")
     assert (config.method_name, config.gates_lr) == ("hard-concrete", 0.05)
-    asked = train(**{target: 0.5}, method="fisher", masks_lr=0.2, learn_masks=["head"])
-    assert (asked.method_name, asked.gates_lr) == ("fisher", 0.2)
+    asked = train(**{target: 0.5}, method="gumbel-sigmoid", masks_lr=0.2, learn_masks=["head"])
+    assert (asked.method_name, asked.gates_lr) == ("gumbel-sigmoid", 0.2)
     assert asked.groups == ("head",)
 
 
@@ -242,3 +243,14 @@ def test_plain_values_are_what_json_knows() -> None:
         "a": ["x", 1],
         "2": [None, {"b": "y"}],
     }
+
+
+def test_the_command_is_what_was_asked_and_not_what_the_process_was_called_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["serve.py", "--hf-token", "hf_secret"])
+    config = train(learn_masks=["head", "ffn_int"], lr=1e-4, freeze=True, out="my run")
+    assert config.command == (
+        "prunecli train-masks bert qqp --learn-masks head --learn-masks ffn_int --lr 0.0001 --freeze --out 'my run'"
+    )
+    assert run_record.record(config, config)["command"] == config.command

@@ -69,3 +69,11 @@ def test_stacked_rows_are_named_by_the_modules_that_hold_them() -> None:
     assert found == [f"nomic_bert.layers.3.self_attn.{name}_proj.weight" for name in "qkv"]
     assert module_names("nomic_bert", found[0]) == found[:1]
     assert module_names("bert", "emb_ln.weight") == ["emb_ln.weight"]
+
+
+@pytest.mark.parametrize(("entry", "value"), [("num_key_value_heads", 2), ("head_dim", 16)])
+def test_heads_that_share_keys_or_have_another_size_are_refused_at_once(entry: str, value: int) -> None:
+    with pytest.raises(UnsupportedModelError, match=f"this bert has {entry} {value} in config.json"):
+        for_config({**BERT, entry: value})
+    for usual in (None, {"num_key_value_heads": 4, "head_dim": 8}[entry]):
+        assert for_config({**BERT, entry: usual}).heads == 4

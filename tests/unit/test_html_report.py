@@ -216,3 +216,18 @@ def test_a_budget_and_a_refit_are_shown() -> None:
     page = html.training_page(record(target=budget, refit=(0.21, 0.02), history=[]))
     assert "budget of flops" in page and "29.99%" in page and "30.0% asked" in page
     assert "0.21" in page and "0.02" in page
+
+
+@pytest.mark.parametrize("steps", [2, 20, 5000])
+def test_every_curve_is_drawn_however_long(steps: int) -> None:
+    page = html.training_page(record(history=history(steps)))
+    for title in ("loss", "accuracy on validation, hard masks", "density, %", "temperature"):
+        assert f">{title}<" in page
+    without_gates = [entry for entry in history(steps) if "eval_loss" in entry]
+    assert ">temperature<" not in html.training_page(record(history=without_gates))
+
+
+def test_a_number_that_is_none_is_null_in_the_record_and_left_out_of_the_page() -> None:
+    run = record(history=[{"step": 1, "loss": math.inf}, {"step": 2, "loss": 0.5}])
+    assert json.loads(json.dumps(run, allow_nan=False))["result"]["history"][0]["loss"] is None
+    assert "inf" not in html.training_page(run)

@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from datasets import Dataset
+from transformers import EvalPrediction
 
 from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
 from prunecli.errors import InputError
@@ -146,3 +148,16 @@ def test_tags_get_their_metric_with_the_names_of_the_head(
     (folder / "config.json").write_text(json.dumps(config))
     data = fit_labels(own("token-classification", ("0", "1")), read_checkpoint(folder))
     assert (data.task.labels, data.task.metrics) == (("O", "B-DAY", "I-DAY"), ("f1", "accuracy"))
+
+
+@pytest.mark.parametrize("names", [["not_equivalent", "equivalent"], ["equivalent", "not_equivalent"]])
+def test_f1_is_of_the_tasks_class_whatever_the_heads_order(
+    names: list[str], labelled: Callable[..., Checkpoint]
+) -> None:
+    rows = {"sentence1": ["a"] * 4, "sentence2": ["b"] * 4, "label": [1, 1, 0, 0]}
+    data = fit_labels(data_of(known_task("mrpc"), rows), labelled(names))
+    features = data.task.kind.features(data, tiny.tiny_tokenizer("bert"), 8)
+    said = ["equivalent", "not_equivalent", "equivalent", "not_equivalent"]
+    logits = np.eye(2)[[names.index(name) for name in said]]
+    found = features.score(EvalPrediction(logits, np.array(targets(data.task, data.train))))
+    assert found == {"accuracy": 0.5, "f1": pytest.approx(0.5)}

@@ -1,7 +1,9 @@
 """Mask files of others and of ours, told apart by names and shapes, never by running them."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from prunecli.encoders import Encoder
-from prunecli.errors import InputError, MaskError
+from prunecli.errors import InputError, MaskError, PruneError
 from prunecli.masks import MaskSet, formats
 from tests.tiny import ATTENTION_HEADS, HIDDEN, INTERMEDIATE, LAYERS
 
@@ -182,3 +184,19 @@ def test_two_files_of_one_group_are_refused(bert_encoder: Encoder, tmp_path: Pat
     folder = save_pt(tmp_path, ffn_intermediate_mask=NEURON, neuron_mask=NEURON)
     with pytest.raises(MaskError, match=r"ffn_intermediate_mask\.pt and neuron_mask\.pt are both ffn_int"):
         formats.read(folder, bert_encoder)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"\N{SUPERSCRIPT TWO}": [0]}, "is no group"),
+        ({"head": {"\N{SUPERSCRIPT TWO}": [0]}}, "there is no layer"),
+        ({"head": {"0": [True]}}, "is no list of units"),
+    ],
+)
+def test_numbers_of_other_kinds_are_bad_input(
+    content: dict[str, Any], said: str, bert_encoder: Encoder, tmp_path: Path
+) -> None:
+    (tmp_path / "masks.json").write_text(json.dumps(content))
+    with pytest.raises(PruneError, match=said):
+        formats.read(tmp_path / "masks.json", bert_encoder)

@@ -38,6 +38,15 @@ def test_a_fine_tuned_download_goes_before_the_plain_model(here: Path) -> None:
     assert find_model("bert-base-uncased", "sst2") == Path("bert-base-uncased")
 
 
+def test_a_name_that_is_written_as_a_path_is_that_folder(here: Path) -> None:
+    (here / "my-model").mkdir()
+    for name in ("my-model/sst2", "my-model", "../sst2"):
+        (here / "checkpoints" / name).mkdir(parents=True, exist_ok=True)
+    assert find_model("./my-model", "sst2") == Path("my-model")
+    assert find_model("..", "sst2") == Path("..")
+    assert find_model("my-model", "") == Path("my-model")
+
+
 def test_a_data_folder_is_never_taken_for_the_model(here: Path) -> None:
     (here / "my-model").mkdir()
     (here / "data").mkdir()

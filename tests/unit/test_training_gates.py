@@ -1,5 +1,7 @@
 """Trainable gates: noise while training, decisions in evaluation, stock names in the saved weights."""
 
+import copy
+
 import pytest
 import torch
 from transformers import PreTrainedModel
@@ -116,3 +118,19 @@ def test_a_step_in_bfloat16_autocast_gives_finite_gradients() -> None:
         torch.isfinite(logits.grad).all() for logits in gates.logits.values() if logits.grad is not None
     )
     assert all(logits.grad is not None for logits in gates.logits.values())
+
+
+def test_a_copy_of_a_gated_model_has_gates_of_its_own() -> None:
+    model = tiny.tiny_model("bert")
+    encoder = tiny.table(model)
+    attach(model, encoder, Gates(methods.get("hard-concrete"), encoder, ("head", "layer"), "open", 0))
+    model.eval()
+    inputs = tiny.tiny_inputs(model)
+    expected = tiny.outputs(model, inputs)
+    copied = copy.deepcopy(model)
+    for logits in copied.get_submodule(NAME).logits.values():  # type: ignore[operator, union-attr]
+        logits.data.fill_(-9.0)
+    changed = tiny.outputs(copied, inputs)
+    assert not torch.allclose(changed, expected)
+    assert torch.equal(tiny.outputs(model, inputs), expected)
+    assert torch.equal(tiny.outputs(copied, inputs), changed)

@@ -1,10 +1,11 @@
 """Records from a file or from standard input, one dict each, read as a stream; one file a format.
 
 The suffix tells the format. Without a known one (standard input, a pipe), the first line that is not blank
-does: JSONL where it starts with `{`, else plain lines. A line that cannot be read comes out as an error in its
+does: JSONL where it starts with `{` or `[{`, else plain lines. A line that cannot be read comes out as an error in its
 place where what follows can still be read.
 """
 
+import re
 import sys
 from collections.abc import Iterator
 from itertools import chain
@@ -18,6 +19,9 @@ from prunecli.inference.formats.base import Reading, Record, check_readable
 __all__ = ["STDIN", "Reading", "Record", "read_records"]
 
 STDIN = "-"
+JSON = re.compile(
+    rb"\{|\[\s*(\{|$)"
+)  # an object, or an array of them, of which JSONL has to say that it is none
 FORMATS = (jsonl.FORMAT, delimited.CSV, delimited.TSV, parquet.FORMAT, plain.FORMAT)
 
 
@@ -58,5 +62,5 @@ def _told_by_content(file: IO[bytes], name: str) -> Iterator[Reading]:
         if line.strip():
             break
     first = skipped[-1].removeprefix(b"\xef\xbb\xbf").lstrip() if skipped else b""
-    format = jsonl.FORMAT if first.startswith(b"{") else plain.FORMAT
+    format = jsonl.FORMAT if JSON.match(first) else plain.FORMAT
     return format.read(cast(IO[bytes], chain(skipped, file)), name)

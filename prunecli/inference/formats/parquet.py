@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from prunecli.errors import InputError
+from prunecli.errors import InputError, words_of
 from prunecli.inference.formats.base import Format, Reading
 from prunecli.tasks.files import unreadable_parquet
 
@@ -57,7 +57,7 @@ def write_parquet(lines: Path, target: Path) -> None:
                 writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
     except (pyarrow.ArrowException, OverflowError, UnicodeEncodeError) as error:
         raise InputError(
-            f"{target} could not be written: {str(error).splitlines()[0]}",
+            f"{target} could not be written: {words_of(error)}",
             f"write JSONL instead: the predictions stand in {lines}",
         ) from None
 

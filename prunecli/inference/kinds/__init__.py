@@ -3,7 +3,6 @@
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.config import PredictConfig
 from prunecli.errors import InputError, UnsupportedModelError
-from prunecli.fields import config_fields
 from prunecli.inference.kinds.base import Kind
 from prunecli.registry import Registry
 
@@ -42,9 +41,9 @@ def check_options(name: str, config: PredictConfig) -> None:
         InputError: It names the option and the kinds that read it.
     """
     every = KINDS.load_all()
-    for field in config_fields(PredictConfig):
+    for field in config.changed:
         readers = [kind for kind, member in every.items() if field.name in member.options]
-        if readers and name not in readers and getattr(config, field.name) != field.default:
+        if readers and name not in readers:
             raise InputError(
                 f"{config.checkpoint}: {field.spelled} is for {', '.join(readers)}, and this is used for {name}",
                 f"leave {field.spelled} out",

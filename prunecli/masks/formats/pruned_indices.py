@@ -27,7 +27,7 @@ def read(path: Path, encoder: Encoder) -> MaskSet:
     content = strict_json.read_object(path)
     if isinstance(content.get("pruned_heads"), dict):
         groups: dict[str, Any] = {"head": content["pruned_heads"]}
-    elif content and all(name.isdigit() for name in content):
+    elif content and all(name.isdecimal() for name in content):
         groups = {"head": content}
     else:
         groups = content
@@ -49,9 +49,9 @@ def read(path: Path, encoder: Encoder) -> MaskSet:
 def _clear(mask: Any, layer: str, units: Any, name: str) -> None:
     """Set the units of one layer to zero."""
     layers, width = mask.shape
-    if not layer.isdigit() or int(layer) >= layers:
+    if not layer.isdecimal() or int(layer) >= layers:
         raise MaskError(f"{name}: there is no layer {layer}, the model has {layers}")
-    whole = isinstance(units, list) and all(isinstance(unit, int) and 0 <= unit < width for unit in units)
+    whole = isinstance(units, list) and all(type(unit) is int and 0 <= unit < width for unit in units)
     if not whole:
         raise MaskError(f"{name}, layer {layer}: {units!r} is no list of units from 0 to {width - 1}")
     mask[int(layer), units] = 0

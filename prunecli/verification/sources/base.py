@@ -14,7 +14,7 @@ from torch import Tensor
 from prunecli.checkpoints.folder import INDEX, PICKLES, WEIGHTS, inside
 from prunecli.checkpoints.kinds.pruning_encoder import LAST_HIDDEN_STATE
 from prunecli.checkpoints.strict_json import read_object
-from prunecli.errors import InputError
+from prunecli.errors import InputError, words_of
 from prunecli.models.modeling_pruned import narrow, resize
 
 State = dict[str, Tensor]
@@ -142,7 +142,7 @@ def filled(cls: Any, config: Any, state: State, where: Path, bare: bool) -> Any:
 
 
 def _misfit(where: Path, error: Exception) -> InputError:
-    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    said = words_of(error)
     return InputError(f"{where}: its weights do not fit its config: {said}", "copy both again")
 
 
