@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, ge
 from prunecli.errors import InputError
 from prunecli.registry import nearest
 
+TYPES = {int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
 MODEL, MASKS, BUDGET, VOCABULARY, TRAINING = "Model and data", "Masks", "Budget", "Vocabulary", "Training"
 OUTPUT, DANGEROUS = "Output", "Dangerous"
 
@@ -173,7 +174,7 @@ def _coerce_one(field: Field, value: Any) -> Any:
 
 def _check(field: Field, value: Any) -> None:
     if not isinstance(value, field.kind) or (field.kind is not bool and isinstance(value, bool)):
-        raise InputError(f"{field.spelled} is {value!r}, but it takes a {field.kind.__name__}")
+        raise InputError(f"{field.spelled} is {value!r}, but it must be {TYPES.get(field.kind, 'a string')}")
     if field.choices and value not in field.choices:
         raise InputError(
             f"{field.spelled} {value!r} is not one of {', '.join(field.choices)}",

@@ -104,10 +104,10 @@ def _from_hub(name: str, options: dict[str, Any]) -> Path:
     except Exception as error:  # no network, no such repository, no access: each raises its own type
         near, reason = _nearest(Path(name)), _reason(error)
         raise OfflineError(
-            f"{name}: no such folder, and the hub does not give it: {reason or words_of(error)}",
+            f"{name}: no such folder, and it could not be downloaded from the hub: {reason or words_of(error)}",
             (f"did you mean the folder {near}? Else " if near else "")
             + ("check the name and the network" if reason else "mend that")
-            + f", or run `hf download {name}` where there is one and copy the cache",
+            + f", or run `hf download {name}` where there is a network and copy the cache",
         ) from None
 
 
@@ -125,7 +125,7 @@ def _reason(error: Exception) -> str | None:
 
 
 def is_out_of_reach(error: Exception) -> bool:
-    """Say whether it is the network that the hub's libraries complain of, and not a full disk, say."""
+    """Say whether it is the network that the hub's libraries complain of, and not a full disk, for example."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     # Of httpx, which huggingface_hub has under two names: all that goes wrong before there is an answer.

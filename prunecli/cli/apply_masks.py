@@ -53,7 +53,7 @@ def _share(pair: tuple[int, int]) -> str:
 VERB = Verb(
     ApplyMasksConfig,
     _run,
-    "Cut the masked units out: the matrices get smaller.",
+    "Cut the masked units out of the weights, so that the matrices get smaller.",
     (
         "prunecli apply-masks runs/demo --out pruned-demo",
         "prunecli apply-masks runs/demo --dry-run",

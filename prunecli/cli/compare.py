@@ -47,7 +47,7 @@ def show(result: "CompareResult", verb: str, out: Output) -> None:
 VERB = Verb(
     CompareConfig,
     _run,
-    "Try methods at every target, on one page; without further options, all that need no training.",
+    "Compare pruning methods at several targets on one page; by default, those without training.",
     (
         "prunecli compare demo demo",
         "prunecli compare ./my-model sst2 --methods one-shot,fisher --targets 0.5,0.3 --seeds 3",

@@ -48,7 +48,7 @@ def _next(result: "ConvertResult") -> str:
 VERB = Verb(
     ConvertConfig,
     _run,
-    "Make a folder that everyone can load of other people's checkpoints, and prove it equal to its source.",
+    "Convert a checkpoint to a standard folder, a new head or a graph, and prove it equal to its source.",
     (
         "prunecli convert ./open-provence-model ./converted",
         "prunecli convert ./pruning-encoder ./converted --allow-pickle",

@@ -25,7 +25,7 @@ def _run(config: EvaluateConfig, out: Output) -> ExitCode:
 VERB = Verb(
     EvaluateConfig,
     _run,
-    "Score a checkpoint, a pruned folder or a run folder with its masks on a task.",
+    "Score a checkpoint, a pruned folder or a run folder (with its masks) on a task.",
     (
         "prunecli evaluate demo demo",
         "prunecli evaluate pruned-qqp qqp --data-dir data/qqp",

@@ -93,7 +93,7 @@ def _write(line: bytes, flush: bool = False) -> bool:
 VERB = Verb(
     PredictConfig,
     _run,
-    "Use a checkpoint: records in, the same records with labels, scores or spans out, in the order of the input.",
+    "Run a checkpoint over records: each comes out with its label, score or spans, in the order of the input.",
     (
         "prunecli predict pruned-qqp pairs.jsonl",
         "prunecli predict pruned-demo reviews.csv --fields body --out scored.jsonl",

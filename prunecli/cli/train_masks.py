@@ -119,7 +119,7 @@ def _cut_command(run: Path, name: str) -> str:
 VERB = Verb(
     TrainMasksConfig,
     _run,
-    "Learn which heads and neurons matter, and fine-tune along.",
+    "Learn pruning masks over heads and neurons while fine-tuning, or choose them without training.",
     (
         "prunecli train-masks demo demo --num-epochs 2",
         "prunecli train-masks ./my-model sst2 --method one-shot --target-flops 0.3",

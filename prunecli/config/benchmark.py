@@ -18,24 +18,24 @@ class BenchmarkConfig(VerbConfig):
         str, Opt("A checkpoint, pruned folder, or run folder (its dense model).", positional=True)
     ]
     other: Annotated[
-        str | None, Opt("A second one, whose speed-up over the first is measured.", positional=True)
+        str | None, Opt("Second checkpoint, whose speed-up over the first is measured.", positional=True)
     ] = None
-    batch_sizes: Annotated[tuple[int, ...], Opt("Sequences a batch; repeat it for several.", minimum=1)] = (
+    batch_sizes: Annotated[tuple[int, ...], Opt("Sequences per batch; repeat it for several.", minimum=1)] = (
         1,
         8,
     )
     lengths: Annotated[
         tuple[int, ...],
         Opt(
-            "Tokens a sequence; repeat it for several. Default: 128, or the most that the model takes.",
+            "Tokens per sequence; repeat it for several. Default: 128, or the most that the model takes.",
             minimum=2,
         ),
     ] = ()
-    rounds: Annotated[int, Opt("Measurements of each; medians count.", minimum=3)] = 20
+    rounds: Annotated[int, Opt("Measurements of each; the median is reported.", minimum=3)] = 20
     threads: Annotated[int, Opt("Threads that torch may use.", minimum=1)] = 1
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Where to compute.")] = "cpu"
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Device to run on.")] = "cpu"
     table: Annotated[
-        bool, Opt("Measure each width of attention and feed-forward sublayers, for budgets in milliseconds.")
+        bool, Opt("Measure attention and feed-forward sublayers at every width, for --target-speedup.")
     ] = False
     out: Annotated[
         Path | None, Opt("JSON file to write the table to, besides the cache.", OUTPUT, short="-o")

@@ -43,18 +43,18 @@ class CompareConfig(VerbConfig):
     max_length: MaxLength = None
     methods: Annotated[
         str,
-        Opt("Methods, as A,B; untrained is every one without training, all is every one there is.", BUDGET),
+        Opt("Methods, as A,B; untrained stands for all without training, all for every one.", BUDGET),
     ] = UNTRAINED
     targets: Annotated[str, Opt("Shares of the encoder's FLOPs to keep, as A,B.", BUDGET)] = (
         "0.9,0.7,0.5,0.4,0.3,0.2,0.1"
     )
     seeds: Annotated[
         int,
-        Opt("Seeds, of calibration rows and of training; results are means over them.", BUDGET, minimum=1),
+        Opt("Number of seeds, for calibration rows and training; results are means.", BUDGET, minimum=1),
     ] = 1
     calibration_rows: CalibrationRows = 1024
     num_epochs: Annotated[
-        int, Opt("Passes over the training data, of methods that train.", BUDGET, minimum=1)
+        int, Opt("Passes over the training data, for methods that train.", BUDGET, minimum=1)
     ] = EPOCHS
     recovery_epochs: RecoveryEpochs = 0
     recovery_lr: RecoveryLr = RECOVERY_LR

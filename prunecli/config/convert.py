@@ -17,32 +17,35 @@ class ConvertConfig(VerbConfig):
 
     verb: ClassVar[str] = "convert"
 
-    source: Annotated[str, Opt("Folder, demo, or hub id to read: its kind is recognised.", positional=True)]
-    out: Annotated[Path | None, Opt("The folder to write; --dry-run needs none.", positional=True)] = None
+    source: Annotated[str, Opt("Folder, demo, or hub id to read; its kind is detected.", positional=True)]
+    out: Annotated[Path | None, Opt("Folder to write; not needed with --dry-run.", positional=True)] = None
     to: Annotated[
         str | None,
         Opt(
-            "Kind to write: masked-seq, onnx, pruned, pruning-encoder, ranking-model, stock. "
+            "What to write: masked-seq, onnx, pruned, pruning-encoder, ranking-model, stock. "
             "Default: what the source becomes.",
             metavar="KIND",
         ),
     ] = None
-    from_: Annotated[str | None, Opt("Insist on the kind of the source.", metavar="KIND")] = None
+    from_: Annotated[
+        str | None, Opt("Treat the source as this kind instead of detecting it.", metavar="KIND")
+    ] = None
     base: Base = None
     seed: Annotated[int, Opt("Seed of a new head.", minimum=0)] = 0
-    num_labels: Annotated[int | None, Opt("Labels that a position can have.", HEAD, minimum=1)] = None
+    num_labels: Annotated[int | None, Opt("Number of labels.", HEAD, minimum=1)] = None
     task: Annotated[
         Literal["multilabel", "multiclass"] | None,
-        Opt("Any number of labels at a position, or one of them. Default: multilabel.", HEAD),
+        Opt("Whether a position has any number of labels or exactly one. Default: multilabel.", HEAD),
     ] = None
     id2label: Annotated[
-        tuple[str, ...], Opt("Names of the labels, one at a time.", HEAD, metavar="NUMBER=NAME")
+        tuple[str, ...],
+        Opt("Name of a label by its number; repeat it for each.", HEAD, metavar="NUMBER=NAME"),
     ] = ()
     label2id: Annotated[
-        tuple[str, ...], Opt("The same the other way round; either is enough.", HEAD, metavar="NAME=NUMBER")
+        tuple[str, ...], Opt("The same by name; either is enough.", HEAD, metavar="NAME=NUMBER")
     ] = ()
     strict_mlm_check: Annotated[
-        bool, Opt("Refuse an encoder that AutoModelForMaskedLM does not know.", HEAD)
+        bool, Opt("Refuse encoders that AutoModelForMaskedLM does not know.", HEAD)
     ] = False
     dtype: Annotated[
         Literal["keep", "float32", "float16", "bfloat16"], Opt("Type to round the weights to.", OUTPUT)
@@ -51,9 +54,12 @@ class ConvertConfig(VerbConfig):
     overwrite: Overwrite = False
     dry_run: DryRun = False
     atol: Annotated[
-        float | None, Opt("Largest difference that counts as equal. Default: 1e-5.", OUTPUT, minimum=0)
+        float | None,
+        Opt("Largest absolute difference that counts as equal. Default: 1e-5.", OUTPUT, minimum=0),
     ] = None
-    timeout: Annotated[int, Opt("Seconds that the isolated child may take.", OUTPUT, minimum=1)] = 600
+    timeout: Annotated[
+        int, Opt("Time limit of the isolated child process, in seconds.", OUTPUT, minimum=1)
+    ] = 600
     allow_pickle: AllowPickle = False
 
     def __post_init__(self) -> None:

@@ -25,11 +25,11 @@ class EvaluateConfig(VerbConfig):
             "single file, the rows that train-masks holds out."
         ),
     ] = None
-    seed: Annotated[int, Opt("Seed that a single file's rows were held out by.", minimum=0)] = 0
+    seed: Annotated[int, Opt("Seed with which rows of a single file were held out.", minimum=0)] = 0
     text_columns: TextColumns = None
     label_column: LabelColumn = None
     task_kind: TaskKind = None
     max_length: MaxLength = None
-    batch_size: Annotated[int, Opt("Rows a batch.", minimum=1)] = 64
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Where to compute.")] = "auto"
+    batch_size: Annotated[int, Opt("Rows per batch.", minimum=1)] = 64
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Device to run on.")] = "auto"
     trust_remote_code: Trust = False

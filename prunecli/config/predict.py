@@ -48,28 +48,32 @@ class PredictConfig(VerbConfig):
         Path | None, Opt("Texts of the documents of a TREC run: a file with the fields id and text.")
     ] = None
     max_length: Annotated[
-        int | None, Opt("Tokens a record or a window is cut to. Default: what the model takes.", minimum=8)
+        int | None, Opt("Maximum tokens per record or window. Default: what the model takes.", minimum=8)
     ] = None
     overlap: Annotated[
-        float, Opt("Share of a window that the next one repeats, for texts that do not fit.", maximum=0.9)
+        float,
+        Opt(
+            "Overlap of consecutive windows, as a share of their length, for texts that do not fit.",
+            maximum=0.9,
+        ),
     ] = OVERLAP
     batch_tokens: Annotated[
-        int | None, Opt("Tokens a batch, with padding. Default: 1024 on a CPU, else 16384.", minimum=1)
+        int | None, Opt("Tokens per batch, with padding. Default: 1024 on a CPU, else 16384.", minimum=1)
     ] = None
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Where to compute.")] = "auto"
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Device to run on.")] = "auto"
     dtype: Annotated[
         Literal["auto", "float32", "float16", "bfloat16"],
         Opt("Type of the numbers. auto: float32 on a CPU, else what the weights were saved in."),
     ] = "auto"
     backend: Annotated[
         Literal["auto", "torch", "onnx"],
-        Opt("What computes. onnx runs the folder's model.onnx; auto does so where there are no weights."),
+        Opt("Runtime. onnx runs the folder's model.onnx; auto does so where there are no weights."),
     ] = "auto"
     threshold: Annotated[
         tuple[str, ...],
         Opt(
-            "Probability over which a sentence is kept, or a file of --calibrate; repeat it for several. Default: the "
-            "checkpoint's own, else 0.5.",
+            "Keep sentences above this probability, or a file of --calibrate; repeat it for several. "
+            "Default: the checkpoint's own, else 0.5.",
             CONTEXT,
             metavar="P|FILE",
         ),
@@ -89,9 +93,11 @@ class PredictConfig(VerbConfig):
     ] = 0
     split: Annotated[
         Literal["sentences", "lines", "presplit"],
-        Opt("What is kept as a whole: sentences, lines, or the strings of a list.", CONTEXT),
+        Opt("Unit that is kept or dropped: sentences, lines, or the strings of a list.", CONTEXT),
     ] = "sentences"
-    language: Annotated[str, Opt("Language whose rules find the sentences, as en or ja.", CONTEXT)] = "en"
+    language: Annotated[str, Opt("Language of the texts, for splitting sentences, as en or ja.", CONTEXT)] = (
+        "en"
+    )
     calibrate: Annotated[
         Path | None,
         Opt(
@@ -102,23 +108,23 @@ class PredictConfig(VerbConfig):
     ] = None
     compat: Annotated[
         Literal["open-provence", "provence"] | None,
-        Opt("Judge sentences as these packages do, with their mistakes.", CONTEXT),
+        Opt("Score sentences exactly as these packages do, known bugs included.", CONTEXT),
     ] = None
     activation: Annotated[
         Literal["auto", "sigmoid", "softmax", "none"],
         Opt(
-            "From logits to scores, for classification and reranking. auto: softmax over several labels, sigmoid of "
-            "independent ones and of a reranker's only one.",
+            "How logits become scores, for classification and reranking. auto: softmax over several "
+            "labels, sigmoid of independent ones and of a reranker's only one.",
             OTHER_KINDS,
         ),
     ] = "auto"
     pooling: Annotated[
         Literal["auto", "mean", "cls"],
-        Opt("What makes one embedding of many. auto: what the folder says, else mean.", OTHER_KINDS),
+        Opt("How token states become one embedding. auto: what the folder says, else mean.", OTHER_KINDS),
     ] = "auto"
     mask_token: Annotated[
         str | None,
-        Opt("What marks a position to classify. Default: the tokenizer's mask token.", OTHER_KINDS),
+        Opt("Token that marks a position to classify. Default: the tokenizer's mask token.", OTHER_KINDS),
     ] = None
     no_answer: Annotated[bool, Opt("Let a question have no answer, as in SQuAD v2.", OTHER_KINDS)] = False
     out: Annotated[

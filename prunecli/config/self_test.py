@@ -13,5 +13,5 @@ class SelfTestConfig(VerbConfig):
 
     verb: ClassVar[str] = "self-test"
 
-    keep: Annotated[Path | None, Opt("Keep the folders that the steps write here.", OUTPUT)] = None
+    keep: Annotated[Path | None, Opt("Folder in which to keep what the steps write.", OUTPUT)] = None
     report: Annotated[bool, Opt("Print versions of everything, to paste into a bug report.", OUTPUT)] = False

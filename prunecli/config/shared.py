@@ -14,16 +14,16 @@ DataDir = Annotated[
     Path | None, Opt("Folder with the task's train and validation files, instead of the hub.")
 ]
 TextColumns = Annotated[
-    str | None, Opt("Columns with the text (or words, or choices), as A or A,B, for data of your own.")
+    str | None, Opt("Columns with the text (or words, or choices) of your own data, as A or A,B.")
 ]
-LabelColumn = Annotated[str | None, Opt("Column with the label, for data of your own.")]
+LabelColumn = Annotated[str | None, Opt("Column with the label of your own data.")]
 TaskKind = Annotated[
-    str | None, Opt("What data of your own are for, where the columns do not say it: masked-lm ...")
+    str | None, Opt("Kind of task of your own data, where the columns do not tell: masked-lm ...")
 ]
 MaxLength = Annotated[
     int | None,
     Opt(
-        "Tokens an example is cut to. Default: what a run was trained with, else 128, for SQuAD and "
+        "Maximum tokens per example. Default: what a run was trained with, else 128, for SQuAD and "
         "documents 384, or what the model takes.",
         minimum=8,
     ),
@@ -32,7 +32,7 @@ MaxLength = Annotated[
 Overwrite = Annotated[
     bool, Opt("Replace the output folder if it exists; it is swapped in when all is done.", OUTPUT)
 ]
-DryRun = Annotated[bool, Opt("Print the plan and write nothing.", OUTPUT)]
+DryRun = Annotated[bool, Opt("Print the plan; write nothing.", OUTPUT)]
 Trust = Annotated[
     bool,
     Opt("Run the Python that the checkpoint carries. Files that prunecli wrote need no flag.", DANGEROUS),
@@ -41,23 +41,25 @@ AllowPickle = Annotated[
     bool, Opt("Read tensors, and nothing but tensors, out of pytorch_model.bin files.", DANGEROUS)
 ]
 Base = Annotated[
-    Path | None, Opt("Folder with the config.json of the base model, where the source only names one.")
+    Path | None, Opt("Folder with the config.json of the base model, if the source only names one.")
 ]
-ShardSize = Annotated[str, Opt("Largest file of weights, as 5GB; what is over goes on in the next.", OUTPUT)]
-Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Where to compute.", TRAINING)]
-BatchSize = Annotated[int, Opt("Examples a batch.", TRAINING, minimum=1)]
-CalibrationRows = Annotated[int, Opt("Training rows that units are scored with.", BUDGET, minimum=8)]
+ShardSize = Annotated[
+    str, Opt("Maximum size of one weight file, as 5GB; larger checkpoints are written in shards.", OUTPUT)
+]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Device to run on.", TRAINING)]
+BatchSize = Annotated[int, Opt("Examples per batch.", TRAINING, minimum=1)]
+CalibrationRows = Annotated[int, Opt("Training rows to score units on.", BUDGET, minimum=8)]
 RecoveryEpochs = Annotated[
-    int, Opt("Epochs that train the model already cut, at the end.", BUDGET, minimum=0)
+    int, Opt("Epochs of training after the cut, of the smaller model.", BUDGET, minimum=0)
 ]
-RecoveryLr = Annotated[float, Opt("Learning rate of these epochs.", BUDGET, minimum=0)]
-Seed = Annotated[int, Opt("Seed of everything random.", TRAINING, minimum=0)]
+RecoveryLr = Annotated[float, Opt("Learning rate of the recovery epochs.", BUDGET, minimum=0)]
+Seed = Annotated[int, Opt("Random seed.", TRAINING, minimum=0)]
 
 MaskConvention = Annotated[
     Literal["auto", "inputs", "outputs"],
     Opt(
         "What the two FFN masks of .pt files scale: inputs or outputs of the linears that name them. "
-        "auto goes by their shapes.",
+        "auto tells by their shapes.",
         MASKS,
     ),
 ]

@@ -69,7 +69,8 @@ class TrainMasksConfig(VerbConfig):
     learn_masks: Annotated[
         tuple[Group, ...],
         Opt(
-            "What may go; repeat it for several groups. all: the first four. Default: ffn_int; head and ffn_int "
+            "Units that may be pruned; repeat it for several groups. all: the first four. Default: "
+            "ffn_int; head and ffn_int "
             "under a target.",
             MASKS,
         ),
@@ -97,12 +98,10 @@ class TrainMasksConfig(VerbConfig):
     ] = None
     target_speedup: Annotated[
         float | None,
-        Opt(
-            "How many times as fast the model shall be, by times measured on this device.", BUDGET, minimum=1
-        ),
+        Opt("Speed-up to reach, as 2 or 3, measured on this device.", BUDGET, minimum=1),
     ] = None
     speedup_at: Annotated[
-        str, Opt("Batch size and tokens that --target-speedup is about, as 1x128; one thread.", BUDGET)
+        str, Opt("Batch size and tokens at which --target-speedup is measured, as 1x128; one thread.", BUDGET)
     ] = "1x128"
     sweep: Annotated[
         str | None,
@@ -111,8 +110,8 @@ class TrainMasksConfig(VerbConfig):
     max_drop: Annotated[
         float | None,
         Opt(
-            "Keep the smallest model that loses at most this of the headline metric: tenths of the FLOPs go until two "
-            "in a row lose more.",
+            "Find the smallest model that loses at most this much of the main metric: the FLOPs go down by tenths "
+            "until two in a row lose more.",
             BUDGET,
             minimum=0,
             maximum=1,
@@ -121,7 +120,7 @@ class TrainMasksConfig(VerbConfig):
     strict: Annotated[
         bool,
         Opt(
-            "Exit with 1 if the cut model, timed, is over 5 % slower than asked; counted budgets always hold.",
+            "Exit with 1 if the cut model is measured to be more than 5 % slower than --target-speedup asks.",
             BUDGET,
         ),
     ] = False
@@ -143,16 +142,16 @@ class TrainMasksConfig(VerbConfig):
     distill: Annotated[
         Literal["auto", "always", "never"],
         Opt(
-            "Learn from the dense model, too. auto: under a target or in recovery, if it has the task's head.",
+            "Distil from the dense model. auto: under a target or in recovery, if it has the task's head.",
             BUDGET,
         ),
     ] = "auto"
     teacher: Annotated[
         str | None,
-        Opt("Checkpoint to learn from instead of the dense model; same labels and tokenizer.", BUDGET),
+        Opt("Checkpoint to distil from instead of the dense model; same labels and tokenizer.", BUDGET),
     ] = None
     mask_init: Annotated[
-        Literal["randn", "open"], Opt("Logits at the start: random, or all gates open.", MASKS)
+        Literal["randn", "open"], Opt("Initial gate logits: random, or all gates open.", MASKS)
     ] = "randn"
     gumbel_temp_start: Annotated[
         float, Opt("Temperature at the start (soft gates).", MASKS, minimum=1e-3)
@@ -162,24 +161,24 @@ class TrainMasksConfig(VerbConfig):
     ] = 0.1
     gumbel_temp_anneal: Annotated[
         Literal["linear", "exponential", "constant"],
-        Opt("How the temperature goes from start to end.", MASKS),
+        Opt("Temperature schedule.", MASKS),
     ] = "linear"
     sparsity_loss: Annotated[
-        float, Opt("Weight of the mean gate: higher removes more.", MASKS, minimum=0)
+        float, Opt("Weight of the mean gate in the loss: higher removes more.", MASKS, minimum=0)
     ] = 0.1
     quantization_loss: Annotated[
-        float, Opt("Weight of the gates' entropy: higher decides sooner.", MASKS, minimum=0)
+        float, Opt("Weight of the gates' entropy: higher makes them binary sooner.", MASKS, minimum=0)
     ] = 0.01
     frozen_epochs: Annotated[
-        int, Opt("Last epochs that train the weights under fixed masks.", MASKS, minimum=0)
+        int, Opt("Final epochs, in which only the weights train and the masks are fixed.", MASKS, minimum=0)
     ] = 0
 
     num_epochs: Annotated[int, Opt("Passes over the training data.", TRAINING, minimum=1)] = 5
-    max_steps: Annotated[int | None, Opt("Stop after N steps, whatever the epochs.", TRAINING, minimum=1)] = (
-        None
-    )
+    max_steps: Annotated[
+        int | None, Opt("Stop after N steps, whatever --num-epochs says.", TRAINING, minimum=1)
+    ] = None
     batch_size: BatchSize = 32
-    gradient_accumulation: Annotated[int, Opt("Batches a step.", TRAINING, minimum=1)] = 1
+    gradient_accumulation: Annotated[int, Opt("Batches per optimizer step.", TRAINING, minimum=1)] = 1
     lr: Annotated[float, Opt("Learning rate of the weights.", TRAINING, minimum=0)] = 5e-5
     masks_lr: Annotated[
         float | None,
@@ -264,7 +263,7 @@ class TrainMasksConfig(VerbConfig):
         batch_size, _, tokens = self.speedup_at.partition("x")
         if not (batch_size.isdecimal() and tokens.isdecimal() and int(batch_size) and int(tokens)):
             raise InputError(
-                f"--speedup-at {self.speedup_at!r} is no batch size and tokens", "write 8x128, say"
+                f"--speedup-at {self.speedup_at!r} is no batch size and tokens", "write 8x128, for example"
             )
         return int(batch_size), int(tokens)
 

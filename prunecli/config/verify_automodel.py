@@ -15,9 +15,10 @@ class VerifyConfig(VerbConfig):
 
     verb: ClassVar[str] = "verify-automodel"
 
-    checkpoint: Annotated[Path, Opt("The folder to verify.", positional=True)]
+    checkpoint: Annotated[Path, Opt("Folder to verify.", positional=True)]
     against: Annotated[
-        Path | None, Opt("What it shall equal: a run folder, a checkpoint, or what it was converted from.")
+        Path | None,
+        Opt("Reference to compare with: a run folder, a checkpoint, or the source of a conversion."),
     ] = None
     base: Base = None
     masks: Annotated[Path | None, Opt("Masks to gate the --against checkpoint with.")] = None
@@ -25,11 +26,11 @@ class VerifyConfig(VerbConfig):
     atol: Annotated[
         float | None,
         Opt(
-            "Largest difference that counts as equal. Default: 1e-5, more for real masks in half precision.",
+            "Largest absolute difference that counts as equal. Default: 1e-5, more for real masks in half precision.",
             minimum=0,
         ),
     ] = None
-    timeout: Annotated[int, Opt("Seconds that the isolated child may take.", minimum=1)] = 600
+    timeout: Annotated[int, Opt("Time limit of the isolated child process, in seconds.", minimum=1)] = 600
     allow_pickle: AllowPickle = False
     trust_remote_code: Trust = False
 

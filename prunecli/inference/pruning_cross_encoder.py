@@ -56,7 +56,7 @@ class PruningCrossEncoder:
         config = checkpoint.config
         if config.get("model_type") != "pruning_encoder" or config.get("mode") != RERANKING:
             raise InputError(
-                f"{model_name_or_path} is no PruningEncoder of ours with a score",
+                f"{model_name_or_path} is not a PruningEncoder with a ranking head",
                 f"prunecli convert {model_name_or_path} OUT --to pruning-encoder makes one of a reranker",
             )
         loaded = load_model(checkpoint, "ForSequenceClassification")

@@ -114,7 +114,8 @@ class PruningEncoder:
         checkpoint = read_checkpoint(find_model(str(folder), ""))
         if checkpoint.config.get("model_type") != "pruning_encoder":
             raise InputError(
-                f"{folder} is no PruningEncoder of ours", f"prunecli convert {folder} OUT makes it one"
+                f"{folder} is not a PruningEncoder of this format",
+                f"prunecli convert {folder} OUT makes it one",
             )
         loaded = load_model(checkpoint)
         if loaded.new:

@@ -26,7 +26,7 @@ class AutoModelForMaskedSeqModeling:
 
     def __init__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise PruneError(
-            "AutoModelForMaskedSeqModeling makes models, it is none",
+            "AutoModelForMaskedSeqModeling cannot be instantiated",
             "call AutoModelForMaskedSeqModeling.from_pretrained(FOLDER_OR_ENCODER, ...)",
         )
 

@@ -152,7 +152,7 @@ def _session(config: TrainMasksConfig, progress: Progress) -> tuple[Session, Tar
     checkpoint, data = read_inputs(config)
     session = open_session(config, checkpoint, data, progress)
     if session.arguments.world_size > 1:
-        raise InputError("several targets at once are a matter of one process", "run it without torchrun")
+        raise InputError("--sweep and compare run in one process", "run it without torchrun")
     target = target_of(session)
     assert target is not None  # there are several
     return session, target

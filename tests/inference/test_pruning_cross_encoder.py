@@ -104,5 +104,5 @@ def test_a_checkpoint_names_no_code_and_has_to_score(tmp_path: Path, bert: Path)
         evil = save(tmp_path / "evil", sentence_transformers={"activation_fn": name})
         with pytest.raises(InputError, match=f"'{name}' is no activation of torch"):
             PruningCrossEncoder(evil)
-    with pytest.raises(InputError, match="is no PruningEncoder of ours with a score"):
+    with pytest.raises(InputError, match="is not a PruningEncoder with a ranking head"):
         PruningCrossEncoder(bert)

@@ -181,6 +181,6 @@ def test_save_pretrained_is_loaded_again(load: Load, tmp_path: Path) -> None:
 
 
 def test_other_folders_are_pointed_to_convert(bert: Path) -> None:
-    with pytest.raises(InputError, match="is no PruningEncoder of ours") as raised:
+    with pytest.raises(InputError, match="is not a PruningEncoder of this format") as raised:
         PruningEncoder.from_pretrained(bert)
     assert "prunecli convert" in str(raised.value.fix)

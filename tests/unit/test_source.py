@@ -93,7 +93,7 @@ def test_a_hub_id_may_begin_like_a_folder_without_checkpoints(here: Path) -> Non
 @pytest.mark.parametrize("name", ["no-such-model-here", "someone/no-such-model-here"])
 def test_a_hub_id_out_of_reach_says_so(name: str) -> None:
     with pytest.raises(
-        OfflineError, match="no such folder, and the hub does not give it: it is out of reach"
+        OfflineError, match="no such folder, and it could not be downloaded from the hub: it is out of reach"
     ) as raised:
         find_model(name, "qqp")
     assert raised.value.fix
@@ -119,7 +119,7 @@ def test_of_the_hub_only_the_network_is_out_of_reach(
     monkeypatch.setattr("datasets.load_dataset", fail)
     with pytest.raises(OfflineError) as model:
         find_model("someone/model", "qqp")
-    assert model.value.message.endswith(f"does not give it: {said}")
+    assert model.value.message.endswith(f"downloaded from the hub: {said}")
     assert ("network" in str(model.value.fix)) == ("reach" in said)
     with pytest.raises(OfflineError) as data:
         load_task("sst2")
