@@ -107,7 +107,7 @@ def _from_hub(name: str, options: dict[str, Any]) -> Path:
             f"{name}: no such folder, and it could not be downloaded from the hub: {reason or words_of(error)}",
             (f"did you mean the folder {near}? Else " if near else "")
             + ("check the name and the network" if reason else "mend that")
-            + f", or run `hf download {name}` where there is a network and copy the cache",
+            + f", or run `hf download {name}` on a connected machine and copy the cache",
         ) from None
 
 
