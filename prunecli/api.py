@@ -47,11 +47,7 @@ def train_masks(
     if config.dry_run:
         return operation.plan(config)
     run = several.sweep if config.sweep else operation.run
-    return run(config, _quiet)
-
-
-def _quiet(label: str, done: int, total: int) -> None:
-    """Tell nobody how far the work is."""
+    return run(config)
 
 
 def compare(model: Folder, task: str, **options: Any) -> "CompareResult":
@@ -59,7 +55,7 @@ def compare(model: Folder, task: str, **options: Any) -> "CompareResult":
     from prunecli.operations import compare as operation
 
     config = CompareConfig.of({"model": str(model), "task": task, **options})
-    return operation.run(config, _quiet)
+    return operation.run(config)
 
 
 def apply_masks(source: Folder, **options: Any) -> "ApplyMasksResult":
@@ -88,7 +84,7 @@ def evaluate(checkpoint: Folder, task: str, **options: Any) -> "EvaluateResult":
     from prunecli.operations import evaluate as operation
 
     config = EvaluateConfig.of({"checkpoint": str(checkpoint), "task": task, **options})
-    return operation.run(config, lambda label, done, total: None)
+    return operation.run(config)
 
 
 def benchmark(
@@ -99,7 +95,7 @@ def benchmark(
 
     named = {"checkpoint": str(checkpoint), "other": None if other is None else str(other)}
     config = BenchmarkConfig.of({**named, **options})
-    return (operation.tables if config.table else operation.run)(config, lambda label, done, total: None)
+    return (operation.tables if config.table else operation.run)(config)
 
 
 def convert(source: Folder, out: Folder | None = None, **options: Any) -> "ConvertResult":

@@ -71,12 +71,21 @@ def check_read(config: "TrainMasksConfig") -> None:
     method, epochs = config.method_name, config.recovery_epochs
     facts = KNOWN_METHODS.get(method, MethodFacts(trains=True, layers=True, anneals=True))
     trains, by_target = facts.trains, config.under_target
+    distils = (
+        config.distill == "always" or config.teacher or (config.distill == "auto" and (by_target or epochs))
+    )
     rules: list[tuple[bool, tuple[str, ...], str, str]] = [
         (not trains, GATES, f"{method} trains no gates", "--recovery-epochs trains the model that it cuts"),
         (not facts.anneals, ANNEALED, f"gates of {method} have no temperature", "gumbel-sigmoid has one"),
         (by_target, ("mask_init", "sparsity_loss"), "a target says how much goes", "leave it out"),
         (trains, ("keep_weights",), f"{method} trains the weights and refits none", "leave it out"),
-        (not trains and not epochs, ("teacher", "distill"), "nothing trains", "add --recovery-epochs N"),
+        (
+            not trains and not epochs,
+            ("teacher", "distill", "replace_tokens"),
+            "nothing trains",
+            "add --recovery-epochs N",
+        ),
+        (not distils, ("replace_tokens",), "nothing is distilled", "add --distill always, or a target"),
         (not epochs, ("recovery_lr",), "there is no recovery", "add --recovery-epochs N"),
         (
             not by_target,

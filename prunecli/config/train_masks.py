@@ -150,6 +150,15 @@ class TrainMasksConfig(VerbConfig):
         str | None,
         Opt("Checkpoint to distil from instead of the dense model; same labels and tokenizer.", BUDGET),
     ] = None
+    replace_tokens: Annotated[
+        float,
+        Opt(
+            "Distil on varied texts, too: share of tokens to replace in half of the rows; labels are then unused.",
+            BUDGET,
+            minimum=0,
+            maximum=1,
+        ),
+    ] = 0.0
     mask_init: Annotated[
         Literal["randn", "open"], Opt("Initial gate logits: random, or all gates open.", MASKS)
     ] = "randn"

@@ -34,8 +34,8 @@ from prunecli.masks.budget import encoder_flops
 from prunecli.masks.latency_table import LatencyTable
 from prunecli.models.loading import Loaded, load_model
 from prunecli.models.shipped import encoder_of, positions_of
+from prunecli.progress import Progress, silent
 from prunecli.shrink.already import already_cut
-from prunecli.training.callbacks import Progress
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class _Subject:
     loaded: Loaded
 
 
-def run(config: BenchmarkConfig, progress: Progress) -> BenchmarkResult:
+def run(config: BenchmarkConfig, progress: Progress = silent) -> BenchmarkResult:
     """Measure one checkpoint or two, which take turns on the same inputs.
 
     Args:
@@ -169,7 +169,7 @@ def run(config: BenchmarkConfig, progress: Progress) -> BenchmarkResult:
     )
 
 
-def tables(config: BenchmarkConfig, progress: Progress) -> TablesResult:
+def tables(config: BenchmarkConfig, progress: Progress = silent) -> TablesResult:
     """Measure a latency table a batch shape, anew, and put it into the cache.
 
     Raises:

@@ -18,9 +18,9 @@ from prunecli.masks.budget import encoder_flops
 from prunecli.masks.mask_set import MaskSet
 from prunecli.methods.base import GateMethod, Method, ScoreMethod
 from prunecli.operations.train_masks import fill_run, read_inputs, teacher_of
+from prunecli.progress import Progress, silent
 from prunecli.reports import compare_page, run_record
 from prunecli.training.arguments import check_options
-from prunecli.training.callbacks import Progress
 from prunecli.training.outcome import outcome
 from prunecli.training.session import Session, open_session
 from prunecli.training.target import Target, target_of
@@ -89,7 +89,7 @@ class CompareResult:
     peak_bytes: int
 
 
-def run(config: CompareConfig, progress: Progress) -> CompareResult:
+def run(config: CompareConfig, progress: Progress = silent) -> CompareResult:
     """Compare methods and write the page.
 
     Args:
@@ -117,7 +117,7 @@ def run(config: CompareConfig, progress: Progress) -> CompareResult:
     return result
 
 
-def sweep(config: TrainMasksConfig, progress: Progress) -> CompareResult:
+def sweep(config: TrainMasksConfig, progress: Progress = silent) -> CompareResult:
     """Write a run folder for each of several targets, and the page that compares them.
 
     Raises:

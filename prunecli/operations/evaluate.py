@@ -18,9 +18,10 @@ from prunecli.masks import formats
 from prunecli.masks.gates import put_gates, set_masks
 from prunecli.models.loading import load_tokenizer
 from prunecli.models.shipped import encoder_of
+from prunecli.progress import Progress, silent
 from prunecli.tasks import Task, load_split
 from prunecli.tasks.features import Features
-from prunecli.training.callbacks import Progress, ReportScoring
+from prunecli.training.callbacks import ReportScoring
 from prunecli.training.head import fit_labels, has_head
 from prunecli.training.trainer import MaskTrainer
 
@@ -56,7 +57,7 @@ class EvaluateResult:
     rows_per_second: float
 
 
-def run(config: EvaluateConfig, progress: Progress) -> EvaluateResult:
+def run(config: EvaluateConfig, progress: Progress = silent) -> EvaluateResult:
     """Score a checkpoint, the way train-masks scores its own.
 
     Args:

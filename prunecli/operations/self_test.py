@@ -104,7 +104,7 @@ def _train(folder: Path) -> tuple[bool, str]:
         model="demo", task="demo", out=folder / "run", learn_masks=("head", "ffn_int"), num_epochs=2, lr=3e-4,
         masks_lr=0.05, mask_init="open", gumbel_temp_start=1.0, max_length=64, device="cpu",
     )  # fmt: skip
-    result = train_masks.run(config, lambda label, done, total: None)
+    result = train_masks.run(config)
     dense, masked = (result.dense or {}).get("accuracy", 0.0), result.masked["accuracy"]
     removed = any(density < 1 for density in result.density.values())
     shares = ", ".join(f"{group} {density:.0%} kept" for group, density in result.density.items())

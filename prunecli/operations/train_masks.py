@@ -29,10 +29,10 @@ from prunecli.masks.units import mask_shape
 from prunecli.methods.base import GateMethod, ScoreMethod
 from prunecli.models.loading import load_model, load_tokenizer
 from prunecli.models.shipped import encoder_of, is_cut, positions_of
+from prunecli.progress import Progress, silent
 from prunecli.reports import html, run_record
 from prunecli.tasks import TaskData, load_task
 from prunecli.training.arguments import check_options, steps_an_epoch
-from prunecli.training.callbacks import Progress
 from prunecli.training.gates import weights_only
 from prunecli.training.head import fit_labels, has_head
 from prunecli.training.learning import learn
@@ -97,7 +97,7 @@ def _examples(data: TaskData, tokenizer: PreTrainedTokenizerBase, tokens: int) -
     return len(features.train), len(features.validation)
 
 
-def run(config: TrainMasksConfig, progress: Progress) -> TrainMasksResult:
+def run(config: TrainMasksConfig, progress: Progress = silent) -> TrainMasksResult:
     """Learn masks and write the run folder.
 
     Args:
@@ -193,6 +193,11 @@ def teacher_of(session: Session) -> nn.Module | None:
         return loaded.model
     wanted = config.under_target or config.recovery_epochs > 0
     if config.distill == "never" or (config.distill == "auto" and (session.loaded.new or not wanted)):
+        if config.replace_tokens:
+            raise InputError(
+                f"--replace-tokens has no effect: {config.model} has a new head, which has nothing to teach",
+                "name a --teacher",
+            )
         return None
     return copy.deepcopy(session.loaded.model)
 

@@ -1,13 +1,11 @@
 """What happens at each step besides the loss: temperature, freezing of masks, progress."""
 
-from collections.abc import Callable
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from prunecli.progress import Progress
 from prunecli.training.gates import Gates
-
-Progress = Callable[[str, int, int], None]  # (what is going on, steps done, steps in all)
 
 
 def annealed(kind: str, start: float, end: float, share: float) -> float:

@@ -6,7 +6,10 @@ Logits after Hinton et al. 2015 (https://arxiv.org/abs/1503.02531); every layer 
 in ZipLM (https://arxiv.org/abs/2302.04089), so no layer map is learned. Where layers are gone, what a layer reads is
 matched to what the same layer of the teacher reads; where hidden dimensions are gone, predictions alone are matched.
 
-Shapes: B batch, T tokens, H hidden.
+A teacher knows the rows that it was fine-tuned on by heart, and is sure of them: that says little of other rows. Where
+tokens are replaced, half of the rows of each batch are new to it; labels do not hold for them, so w = 1.
+
+Shapes: B batch, T tokens, H hidden, K tokens that may be drawn.
 """
 
 from collections.abc import Sequence
@@ -19,6 +22,7 @@ from prunecli.calibration.directions import counted, is_multi_label
 from prunecli.calibration.divergence import divergence
 
 WEIGHT = 0.9
+NEW_ROWS = 0.5  # share of the rows with replaced tokens; in the others the student sees texts as they are
 TEMPERATURE = 2.0
 LABELS = ("labels", "relevance", "start_positions", "end_positions")
 
@@ -29,12 +33,33 @@ class Teacher:
     Args:
         model: Same task and tokenizer; its layers are matched where there are as many and as wide.
         stays: Of each layer, whether the student still has it; all where None.
+        replaced: Share of tokens to replace in the rows that are changed.
+        special: Ids that are never replaced.
     """
 
-    def __init__(self, model: nn.Module, stays: Sequence[bool] | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        stays: Sequence[bool] | None = None,
+        replaced: float = 0.0,
+        special: Sequence[int] = (),
+    ) -> None:
         self.model = model.train(False).requires_grad_(False)
         self.multi_label = is_multi_label(model)
-        self.stays = stays
+        self.stays, self.replaced, self.special = stays, replaced, torch.tensor(special)
+        self.weight = 1.0 if replaced else WEIGHT
+
+    def varied(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Return a batch some of whose rows have tokens of others in their places, at random."""
+        ids_BT = inputs["input_ids"]
+        may_BT = inputs["attention_mask"].bool() & ~torch.isin(ids_BT, self.special.to(ids_BT.device))
+        others_K = ids_BT[may_BT]
+        if not self.replaced or not len(others_K):
+            return inputs
+        drawn_BT = others_K[torch.randint(len(others_K), ids_BT.shape, device=ids_BT.device)]
+        row_B1 = torch.rand_like(ids_BT[..., :1], dtype=torch.float32) < NEW_ROWS
+        token_BT = torch.rand_like(ids_BT, dtype=torch.float32) < self.replaced
+        return {**inputs, "input_ids": torch.where(may_BT & row_B1 & token_BT, drawn_BT, ids_BT)}
 
     def loss(self, task_loss: Tensor, student: Any, inputs: dict[str, Any]) -> Tensor:
         """Return what is trained on instead of the task's loss.
@@ -50,7 +75,7 @@ class Teacher:
             teacher = self.model(**{**plain, "output_hidden_states": True})
         mask_BT = inputs["attention_mask"]
         predictions = divergence(student, teacher, self.multi_label, counted(inputs), TEMPERATURE)
-        loss = (1 - WEIGHT) * task_loss + WEIGHT * predictions
+        loss = (1 - self.weight) * task_loss + self.weight * predictions
         mine, wanted = student.hidden_states, teacher.hidden_states
         if self.stays is not None and len(wanted) == len(self.stays) + 1:
             read = zip(wanted[:-1], self.stays, strict=True)

@@ -6,7 +6,6 @@ from prunecli.methods.base import GateMethod
 from prunecli.training.arguments import gate_schedule
 from prunecli.training.budget import Lagrangian
 from prunecli.training.callbacks import ReportProgress
-from prunecli.training.distillation import Teacher
 from prunecli.training.gates import Gates, attach
 from prunecli.training.scoring import unit_worth
 from prunecli.training.session import Learned, Session
@@ -39,7 +38,7 @@ def learn(
         gates=gates,
         masks_lr=config.gates_lr,
         weights={"sparsity": config.sparsity_loss, "quantization": config.quantization_loss},
-        teacher=None if teacher is None else Teacher(teacher),
+        teacher=session.taught_by(teacher),
         callbacks=[gate_schedule(config, gates), ReportProgress(session.progress, session.task.metrics[0])],
     )
     trainer.train(resume_from_checkpoint=last)

@@ -8,7 +8,6 @@ from torch import nn
 
 from prunecli.training.arguments import changed
 from prunecli.training.callbacks import ReportProgress
-from prunecli.training.distillation import Teacher
 from prunecli.training.gates import weights_only
 from prunecli.training.live_cut import cut_live, put_back
 from prunecli.training.session import Learned, Session
@@ -39,7 +38,7 @@ def recover(session: Session, learned: Learned, dense: nn.Module, teacher: nn.Mo
     trainer = session.trainer(
         small,
         arguments,
-        teacher=None if teacher is None else Teacher(teacher, stays),
+        teacher=session.taught_by(teacher, stays),
         callbacks=[ReportProgress(session.progress, session.task.metrics[0])],
     )
     started = time.perf_counter()

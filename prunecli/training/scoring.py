@@ -19,7 +19,7 @@ from prunecli.masks.gates import put_gates, set_masks
 from prunecli.masks.units import mask_shape
 from prunecli.methods import one_shot
 from prunecli.methods.base import Calibrated, ScoreMethod
-from prunecli.training.callbacks import Progress
+from prunecli.progress import Progress
 from prunecli.training.distillation import LABELS
 from prunecli.training.session import Learned, Session
 from prunecli.training.target import Target

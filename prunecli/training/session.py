@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,10 +18,11 @@ from prunecli.masks import MaskSet
 from prunecli.methods.base import ScoreMethod
 from prunecli.models.loading import Loaded, load_model, load_tokenizer, longest_input
 from prunecli.models.shipped import readers_of
+from prunecli.progress import Progress
 from prunecli.tasks import Task, TaskData
 from prunecli.tasks.features import Features
 from prunecli.training.arguments import training_arguments
-from prunecli.training.callbacks import Progress
+from prunecli.training.distillation import Teacher
 from prunecli.training.trainer import MaskTrainer
 
 log = logging.getLogger(__name__)
@@ -68,6 +70,12 @@ class Session:
             processing_class=self.tokenizer,
             **more,
         )
+
+    def taught_by(self, model: nn.Module | None, stays: Sequence[bool] | None = None) -> Teacher | None:
+        """Return a teacher on the task's data; `stays` says which layers the student still has."""
+        if model is None:
+            return None
+        return Teacher(model, stays, self.config.replace_tokens, self.tokenizer.all_special_ids)
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return the task's metrics of a model on the validation rows."""

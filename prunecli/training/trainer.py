@@ -93,6 +93,7 @@ class MaskTrainer(Trainer):
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any
     ) -> Any:
         assert self.teacher is not None
+        inputs = self.teacher.varied(inputs)
         asked = {**inputs, "output_hidden_states": True}
         task_loss, outputs = super().compute_loss(model, asked, return_outputs=True, **kwargs)
         loss = self.teacher.loss(task_loss, outputs, inputs)

@@ -16,8 +16,8 @@ from torch import nn
 from transformers import set_seed
 
 from prunecli.methods.base import GateMethod, Method, ScoreMethod
+from prunecli.progress import Progress
 from prunecli.training.arguments import changed
-from prunecli.training.callbacks import Progress
 from prunecli.training.learning import learn
 from prunecli.training.outcome import check_outcome
 from prunecli.training.recovery import recover

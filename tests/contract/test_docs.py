@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,27 @@ def test_the_readme_names_every_package_and_no_other() -> None:
     assert named == {folder.name for folder in PACKAGE.iterdir() if folder.is_dir()} - {"__pycache__"}
     files = set(re.findall(r"^  (\w+\.py) ", tree, re.MULTILINE))
     assert files == {file.name for file in PACKAGE.glob("*.py")} - {"__init__.py", "__main__.py"}
+
+
+@pytest.mark.parametrize(
+    ("page", "row"),
+    [(README, r"^  (\w+)(?:/|\.py) "), (DOCS / "concepts" / "architecture.md", r"^\| `(\w+)(?:/|\.py)`")],
+    ids=["README", "architecture"],
+)
+def test_packages_are_listed_in_the_order_in_which_they_may_import(page: Path, row: str) -> None:
+    project = tomllib.loads((freeze.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    heights = {
+        name.strip().removeprefix("prunecli."): height
+        for height, layer in enumerate(layers)
+        for name in layer.split("|")
+    }
+    listed = [
+        heights[name]
+        for name in re.findall(row, page.read_text(encoding="utf-8"), re.MULTILINE)
+        if name in heights
+    ]
+    assert len(listed) > 15 and listed == sorted(listed)
 
 
 @pytest.fixture

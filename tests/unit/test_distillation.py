@@ -84,3 +84,35 @@ def test_the_teacher_is_frozen() -> None:
     assert not teacher.model.training
     assert not any(parameter.requires_grad for parameter in teacher.model.parameters())
     assert not teacher.multi_label
+
+
+def test_tokens_of_the_batch_stand_in_for_others_in_half_of_the_rows() -> None:
+    rows, length, special = 400, 20, [0, 1, 2]
+    ids = torch.arange(rows * length).view(rows, length) % 90 + 10
+    ids[:, 0], ids[:, 9], ids[:, 15:] = 1, 2, 0
+    mask = (ids != 0).long()
+    inputs = {"input_ids": ids, "attention_mask": mask, "labels": torch.zeros(rows)}
+    teacher = Teacher(tiny.tiny_model("bert"), replaced=0.3, special=special)
+    varied = teacher.varied(inputs)
+    changed = varied["input_ids"] != ids
+    assert not changed[torch.isin(ids, torch.tensor(special))].any()
+    assert not torch.isin(varied["input_ids"][changed], torch.tensor(special)).any()
+    assert varied["attention_mask"] is mask and varied["labels"] is inputs["labels"]
+    rows_changed = changed.any(1)
+    assert 0.4 < rows_changed.float().mean() < 0.6
+    assert 0.25 < changed[rows_changed][:, 1:9].float().mean() < 0.35
+    assert (inputs["input_ids"] == ids).all()
+    assert Teacher(tiny.tiny_model("bert")).varied(inputs) is inputs
+
+
+def test_labels_do_not_hold_for_varied_texts() -> None:
+    model = tiny.tiny_model("bert")
+    inputs = {**tiny.tiny_inputs(model), "labels": torch.tensor([0, 1])}
+    outputs = model(**inputs, output_hidden_states=True)
+    loss = Teacher(tiny.tiny_model("bert"), replaced=0.3).loss(outputs.loss, outputs, inputs)
+    assert loss.item() == pytest.approx(0.0, abs=1e-5)
+
+
+def test_a_batch_of_special_tokens_alone_stays_as_it_is() -> None:
+    inputs = {"input_ids": torch.tensor([[1, 2]]), "attention_mask": torch.tensor([[1, 1]])}
+    assert Teacher(tiny.tiny_model("bert"), replaced=1.0, special=[1, 2]).varied(inputs) is inputs

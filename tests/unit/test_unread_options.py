@@ -48,6 +48,12 @@ def test_a_temperature_is_gumbel_sigmoids(name: str) -> None:
             "--keep-weights has no effect: hard-concrete trains the w",
         ),
         ({"sweep": "0.5", "teacher": "big"}, "--teacher has no effect: nothing trains"),
+        ({"sweep": "0.5", "replace_tokens": 0.3}, "--replace-tokens has no effect: nothing trains"),
+        ({"replace_tokens": 0.3}, "--replace-tokens has no effect: nothing is distilled"),
+        (
+            {"target_flops": 0.5, "distill": "never", "replace_tokens": 0.3},
+            "--replace-tokens has no effect: nothing is distilled",
+        ),
         ({"recovery_lr": 1e-4}, "--recovery-lr has no effect: there is no recovery"),
         ({"calibration_rows": 64}, "--calibration-rows has no effect: there is no target"),
         ({"round_to": 8}, "--round-to has no effect: there is no target"),
@@ -65,6 +71,7 @@ def test_what_is_missing_is_said(options: dict[str, Any], said: str) -> None:
     "options",
     [
         {"sweep": "0.5", "teacher": "big", "recovery_epochs": 1, "recovery_lr": 1e-4},
+        {"sweep": "0.5", "recovery_epochs": 1, "replace_tokens": 0.3},
         {"target_speedup": 2.0, "strict": True, "speedup_at": "8x128", "round_to": 8},
         {"target_flops": 0.5, "num_epochs": 3, "masks_lr": 0.1},
         {"method": "one-shot", "target_flops": 0.5, "num_epochs": 5},  # the default, written out
