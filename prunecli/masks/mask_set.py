@@ -103,7 +103,7 @@ class MaskSet:
         ):
             raise MaskError(
                 f"these masks remove every head and every neuron of {model}",
-                "lower --sparsity-loss, or train longer",
+                "keep some of them; when they were learned without a target, with a lower --sparsity-loss",
             )
 
     def _check_hidden(self) -> None:

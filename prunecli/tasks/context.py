@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from prunecli.tasks.labels import IGNORED
 from prunecli.tasks.squad import shortened
 
-IGNORED = -100  # the label that torch's loss skips
 OVER = 0.5  # probability over which a sentence is kept, or a document counts as relevant
 
 Floats = npt.NDArray[np.floating[Any]]

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from prunecli.tasks.base import Task
 
 SHOWN = 10  # label names that a message lists
+IGNORED = -100  # the id of what takes no part in a loss: torch skips it
 
 
 def names_in(labels: Iterable[Any], column: str | None) -> tuple[str, ...]:

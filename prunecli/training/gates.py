@@ -11,9 +11,9 @@ from prunecli.masks import MaskSet
 from prunecli.masks.gates import GateValues, put_gates
 from prunecli.masks.units import PRICED_GROUPS, mask_shape
 from prunecli.methods.base import GateMethod
+from prunecli.methods.gumbel_sigmoid import OPEN
 from prunecli.training.budget import Lagrangian
 
-OPEN = 2.5  # logit of a gate that is nearly open and can still close
 NAME = "pruning_gates"  # the attribute of the model, and so the prefix in trainer checkpoints
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import DANGEROUS_KEYS, RECORD, Checkpoint, files_in, sha256
+from prunecli.checkpoints.kinds.base import GENERATION_KEYS
 from prunecli.encoders import Encoder
 from prunecli.models.shipped import shipped
 from prunecli.verification.base import Finding, found
 
-GENERATION_KEYS = ("max_length", "min_length", "top_k", "top_p", "temperature", "num_beams")
 REFERENCE = re.compile(r"([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 

@@ -122,7 +122,8 @@ SAMPLES = {"--frozen-epochs": "2", "--speedup-at": "2x64", "--sweep": "0.5,0.2"}
 FAST, SHARE = ("--target-speedup", "2"), ("--target-flops", "0.5")
 WITH = {
     "--speedup-at": FAST, "--strict": FAST, "--round-to": SHARE, "--calibration-rows": SHARE,
-    "--keep-weights": (*SHARE, "--method", "one-shot"), "--replace-tokens": SHARE, "--recovery-lr": ("--recovery-epochs", "1"),
+    "--keep-weights": (*SHARE, "--method", "one-shot"), "--replace-tokens": SHARE,
+    "--recovery-lr": ("--recovery-epochs", "1"),
 }  # fmt: skip
 
 

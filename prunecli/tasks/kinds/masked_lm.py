@@ -16,6 +16,7 @@ from prunecli.errors import InputError
 from prunecli.tasks.columns import TEXT, values_of
 from prunecli.tasks.features import Collate, Columns, Features, encoded
 from prunecli.tasks.kinds.base import Kind, Reader
+from prunecli.tasks.labels import IGNORED
 from prunecli.tasks.metrics import accuracy
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from prunecli.tasks.data import TaskData
 
 MASKED, REPLACED, RANDOM = 0.15, 0.8, 0.1
-IGNORED = -100  # the label that torch's loss skips
 SEED = 0
 
 Ids = list[int]

@@ -19,7 +19,7 @@ from prunecli.tasks.columns import LIST, NUMBER, TEXT, WHOLE
 from prunecli.tasks.features import Collate, Columns, Features, encoded
 from prunecli.tasks.kinds.base import Kind, Reader, named_labels
 from prunecli.tasks.kinds.multi_label import are_vectors
-from prunecli.tasks.labels import id_of, names_in
+from prunecli.tasks.labels import IGNORED, id_of, names_in
 from prunecli.tasks.metrics import accuracy, f1_micro
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from prunecli.tasks.base import Task
     from prunecli.tasks.data import TaskData
 
-IGNORED = -100  # the label of positions that take no part in the loss
 
 Label = Any  # of a position: an id, or a vector of zeros and ones
 

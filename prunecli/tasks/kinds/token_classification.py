@@ -15,7 +15,7 @@ from prunecli.tasks import entities
 from prunecli.tasks.columns import LIST, TEXT, WHOLE
 from prunecli.tasks.features import Columns, Features, encoded
 from prunecli.tasks.kinds.base import Kind, Reader, named_labels
-from prunecli.tasks.labels import id_of, names_in
+from prunecli.tasks.labels import IGNORED, id_of, names_in
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from prunecli.tasks.base import Task
     from prunecli.tasks.data import TaskData
-
-IGNORED = -100  # the label that torch's loss skips
 
 
 def _metrics(labels: tuple[str, ...]) -> tuple[str, ...]:
