@@ -84,6 +84,31 @@ class ApplyMasksResult:
     written: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A cut that is planned to the last byte.
+
+    Attributes:
+        config: What was asked.
+        checkpoint: What is cut.
+        encoder: Its table and sizes.
+        already: What it has lost before.
+        total: What it will have lost.
+        plan: What of each tensor stays.
+        after: The checkpoint with the config of what is left.
+        around: Files of sentence-transformers that go along.
+    """
+
+    config: ApplyMasksConfig
+    checkpoint: Checkpoint
+    encoder: Encoder
+    already: MaskSet
+    total: MaskSet
+    plan: CutPlan
+    after: Checkpoint
+    around: SentenceFiles
+
+
 def run(config: ApplyMasksConfig) -> ApplyMasksResult:
     """Plan the cut and, unless it is a dry run, write the pruned folder.
 
@@ -109,10 +134,11 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
     if encoder.sharing:
         log.info(encoder.sharing)
     around = read_sentence_files(checkpoint)
-    result = _result(config, checkpoint, encoder, already, total, plan, after, around)
+    cut = Cut(config, checkpoint, encoder, already, total, plan, after, around)
+    result = _result(cut)
     if not config.dry_run and config.out is not None:
         with staged_folder(config.out, config.overwrite) as folder:
-            _write(folder, config, checkpoint, encoder, total, plan, after, result, around)
+            _write(folder, cut, result)
     return result
 
 
@@ -152,19 +178,10 @@ def _after(config: ApplyMasksConfig, checkpoint: Checkpoint, encoder: Encoder, p
     return replace(checkpoint, config=cut_config(checkpoint, encoder, changes, native is not None))
 
 
-def _result(
-    config: ApplyMasksConfig,
-    checkpoint: Checkpoint,
-    encoder: Encoder,
-    already: MaskSet,
-    total: MaskSet,
-    plan: CutPlan,
-    after: Checkpoint,
-    around: SentenceFiles,
-) -> ApplyMasksResult:
-    code = shipped(after)
-    own = AROUND_REASON if is_around(after.config) else plan.native_reason
-    layers = layer_shapes(encoder, total)
+def _result(cut: Cut) -> ApplyMasksResult:
+    config, checkpoint, encoder, plan = cut.config, cut.checkpoint, cut.encoder, cut.plan
+    code, layers = shipped(cut.after), layer_shapes(encoder, cut.total)
+    own = AROUND_REASON if is_around(cut.after.config) else plan.native_reason
     usual = min(TOKENS, positions_of(checkpoint))
     tokens = read_result(config.source).get("tokens", usual) if is_run(config.source) else usual
     names = [
@@ -172,11 +189,11 @@ def _result(
         *file_names(plan.declared, parse_size(config.max_shard_size)),
         RECORD,
         CARD,
-        *([MASKS] if total.masks else []),
+        *([MASKS] if cut.total.masks else []),
         *tokenizer_names(checkpoint, fewer=plan.vocabulary is not None),
         *([KEPT_TOKENS] if plan.vocabulary is not None else []),
         *(path.name for path in checkpoint.carried_files),
-        *around.names,
+        *cut.around.names,
         *([] if code is None else code.files),
     ]
     return ApplyMasksResult(
@@ -184,13 +201,13 @@ def _result(
         source=checkpoint.path,
         native=code is None,
         reason="" if code is None else own or "--native never asked for it",
-        layers=(_layers(encoder, already), _layers(encoder, total)),
-        hidden=(_hidden(encoder, already), _hidden(encoder, total)),
+        layers=(_layers(encoder, cut.already), _layers(encoder, cut.total)),
+        hidden=(_hidden(encoder, cut.already), _hidden(encoder, cut.total)),
         heads=[layer.heads for layer in layers],
         neurons=[layer.neurons for layer in layers],
         vocabulary=None if plan.vocabulary is None else (rows_of(checkpoint), len(plan.vocabulary.kept)),
         tokens=tokens,
-        flops=(encoder_flops(encoder, already, tokens), encoder_flops(encoder, total, tokens)),
+        flops=(encoder_flops(encoder, cut.already, tokens), encoder_flops(encoder, cut.total, tokens)),
         parameters=plan.parameters,
         bytes=(
             sum(entry.size for entry in checkpoint.tensors.values()),
@@ -209,27 +226,23 @@ def _hidden(encoder: Encoder, masks: MaskSet) -> int:
     return len(masks.kept("hidden", 0, encoder)) if masks.narrows() else encoder.hidden
 
 
-def _write(
-    folder: Path,
-    config: ApplyMasksConfig,
-    checkpoint: Checkpoint,
-    encoder: Encoder,
-    total: MaskSet,
-    plan: CutPlan,
-    after: Checkpoint,
-    result: ApplyMasksResult,
-    around: SentenceFiles,
-) -> None:
-    code = shipped(after)
+def _write(folder: Path, cut: Cut, result: ApplyMasksResult) -> None:
+    config, checkpoint, encoder, plan, code = (
+        cut.config,
+        cut.checkpoint,
+        cut.encoder,
+        cut.plan,
+        shipped(cut.after),
+    )
     for name, text in ({} if code is None else code.files).items():
         (folder / name).write_text(text, encoding="utf-8")
     auto_map = {} if code is None else {"auto_map": code.auto_map}
-    write_json(folder / "config.json", {**after.config, **auto_map})
+    write_json(folder / "config.json", {**cut.after.config, **auto_map})
     limit = parse_size(config.max_shard_size)
     digests = write_weights(folder, plan.declared, cut_tensors(plan), limit)
-    if total.masks:
-        safetensors_masks.write(total, folder)
-    around.write(folder)
+    if cut.total.masks:
+        safetensors_masks.write(cut.total, folder)
+    cut.around.write(folder)
     for path in checkpoint.carried_files:
         shutil.copyfile(path, folder / path.name)
     if plan.vocabulary is None:
@@ -241,7 +254,7 @@ def _write(
         )
     record = run_record.record(config, result)
     run = read_record(config.source) if is_run(config.source) else None
-    card = model_card.render(checkpoint, encoder, layer_shapes(encoder, total), record, run)
+    card = model_card.render(checkpoint, encoder, layer_shapes(encoder, cut.total), record, run)
     (folder / CARD).write_text(card, encoding="utf-8")
     record["sha256"] = {name: digests.get(name) or sha256(folder / name) for name in files_in(folder)}
     write_json(folder / RECORD, record)
