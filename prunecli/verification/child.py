@@ -37,70 +37,90 @@ def main(request_path: Path) -> None:
 
 
 def _answer(request: dict[str, Any], answer: dict[str, Any], folder: Path) -> None:
+    """Fill an answer, stage by stage; what is in it when something raises was found before."""
     import torch
     import transformers
-    from safetensors.torch import load_file, save_file
 
     torch.set_grad_enabled(False)
     facts = answer["facts"]
     facts["versions"] = {"torch": torch.__version__, "transformers": transformers.__version__}
     facts["blocked"] = _is_blocked()
-    options = {"trust_remote_code": request["trust"], "local_files_only": True}
     auto = getattr(transformers, request["auto_class"])
+    options = {"trust_remote_code": request["trust"], "local_files_only": True, "dtype": torch.float32}
 
     answer["stage"] = "load"
-    model, report = auto.from_pretrained(
-        request["checkpoint"], dtype=torch.float32, output_loading_info=True, **options
-    )
+    model, report = auto.from_pretrained(request["checkpoint"], output_loading_info=True, **options)
     facts |= {"class": type(model).__name__, "module": type(model).__module__}
     facts |= {
         f"{kind}_keys": sorted(map(str, report[f"{kind}_keys"]))
         for kind in ("missing", "unexpected", "mismatched")
     }
-
     answer["stage"] = "tensors"
+    facts |= _tensor_facts(model, request)
+    answer["stage"] = "forward"
+    facts |= _forward_facts(model, request, folder)
+    answer["stage"] = "save and reload"
+    model.save_pretrained(folder / "copy")
+    facts |= _reload_facts(model, auto.from_pretrained(folder / "copy", **options), request, folder)
+
+
+def _tensor_facts(model: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Compare what the config implies, what the files hold and what was loaded."""
+    import torch
+    from safetensors.torch import load_file
+
     files: dict[str, torch.Tensor] = {}
     for name in request["weight_files"]:
         files |= _by_module(load_file(name), request["module_names"])
     state = model.state_dict()
     with torch.device("meta"):
         implied = type(model)(model.config).state_dict()
-    facts["implied"] = _difference(implied, files, state)
-    facts["loaded"] = [
-        name
-        for name, tensor in state.items()
-        if name in files and not torch.equal(tensor, files[name].to(tensor.dtype))
-    ]
+    return {
+        "implied": _difference(implied, files, state),
+        "loaded": [
+            name
+            for name, tensor in state.items()
+            if name in files and not torch.equal(tensor, files[name].to(tensor.dtype))
+        ],
+        "not_finite": [
+            name
+            for name, tensor in files.items()
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
+        ],
+    }
 
-    facts["not_finite"] = [
-        name
-        for name, tensor in files.items()
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
-    ]
 
-    answer["stage"] = "forward"
+def _forward_facts(model: Any, request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Run the probes together, one by one and with more padding, and write what came out."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
     probes = load_file(request["probes"])
     output = _outputs(model, probes)
-    facts["finite"] = all(bool(torch.isfinite(tensor).all()) for tensor in output.values())
-    facts["batch"] = _batch_difference(model, probes, output)
-    facts["padding"] = _padding_difference(model, probes, output, request["pad_token_id"])
     save_file(output, folder / "outputs.safetensors")
+    return {
+        "finite": all(bool(torch.isfinite(tensor).all()) for tensor in output.values()),
+        "batch": _batch_difference(model, probes, output),
+        "padding": _padding_difference(model, probes, output, request["pad_token_id"]),
+    }
 
-    answer["stage"] = "save and reload"
-    copy = folder / "copy"
-    model.save_pretrained(copy)
-    again = auto.from_pretrained(copy, dtype=torch.float32, **options)
-    facts["reload"] = [
-        name for name, tensor in again.state_dict().items() if not torch.equal(tensor, state[name])
-    ]
-    facts["reload_config"] = getattr(again.config, "auto_map", None) == getattr(
-        model.config, "auto_map", None
-    )
-    facts["reload_code"] = [
-        path.name
-        for path in Path(request["checkpoint"]).glob("modeling_*.py")
-        if (copy / path.name).read_bytes() != path.read_bytes()
-    ]
+
+def _reload_facts(model: Any, again: Any, request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Compare the model with what it is once saved and loaded."""
+    import torch
+
+    state = model.state_dict()
+    return {
+        "reload": [
+            name for name, tensor in again.state_dict().items() if not torch.equal(tensor, state[name])
+        ],
+        "reload_config": getattr(again.config, "auto_map", None) == getattr(model.config, "auto_map", None),
+        "reload_code": [
+            path.name
+            for path in Path(request["checkpoint"]).glob("modeling_*.py")
+            if (folder / "copy" / path.name).read_bytes() != path.read_bytes()
+        ],
+    }
 
 
 def _is_blocked() -> bool:
