@@ -14,7 +14,7 @@ TARGETS = ("target_flops", "target_params", "target_speedup", "sweep", "max_drop
 
 ANNEALED = ("gumbel_temp_start", "gumbel_temp_end", "gumbel_temp_anneal", "quantization_loss")
 GATES = (
-    "num_epochs", "max_steps", "lr", "masks_lr", "freeze", "mask_init", "sparsity_loss", *ANNEALED,
+    "num_epochs", "max_steps", "lr", "masks_lr", "mask_init", "sparsity_loss", *ANNEALED,
 )  # fmt: skip
 
 
@@ -75,6 +75,7 @@ def check_read(config: "TrainMasksConfig") -> None:
         config.distill == "always" or config.teacher or (config.distill == "auto" and (by_target or epochs))
     )
     rules: list[tuple[bool, tuple[str, ...], str, str]] = [
+        (not trains, ("freeze",), f"{method} trains no weights", "--keep-weights leaves out the refit, too"),
         (not trains, GATES, f"{method} trains no gates", "--recovery-epochs trains the model that it cuts"),
         (not facts.anneals, ANNEALED, f"gates of {method} have no temperature", "gumbel-sigmoid has one"),
         (by_target, ("mask_init", "sparsity_loss"), "a target says how much goes", "leave it out"),

@@ -10,9 +10,8 @@ from prunecli.config.contradictions import ANNEALED, GATES
 from prunecli.errors import InputError
 
 OTHER: dict[str, Any] = {
-    "num_epochs": 3, "max_steps": 9, "lr": 1e-4, "masks_lr": 0.2, "freeze": True,
-    "mask_init": "open", "sparsity_loss": 1.0, "gumbel_temp_start": 3.0, "gumbel_temp_end": 0.2,
-    "gumbel_temp_anneal": "constant", "quantization_loss": 0.1,
+    "num_epochs": 3, "max_steps": 9, "lr": 1e-4, "masks_lr": 0.2, "mask_init": "open", "sparsity_loss": 1.0,
+    "gumbel_temp_start": 3.0, "gumbel_temp_end": 0.2, "gumbel_temp_anneal": "constant", "quantization_loss": 0.1,
 }  # fmt: skip
 
 
@@ -41,6 +40,10 @@ def test_a_temperature_is_gumbel_sigmoids(name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (
+            {"method": "taylor", "target_flops": 0.5, "freeze": True},
+            "--freeze has no effect: taylor trains no weights",
+        ),
         ({"target_flops": 0.5, "sparsity_loss": 1.0}, "--sparsity-loss has no effect: a target says"),
         ({"target_flops": 0.5, "mask_init": "open"}, "--mask-init has no effect: a target says"),
         (

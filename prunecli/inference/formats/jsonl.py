@@ -17,7 +17,7 @@ def _read(file: IO[bytes], name: str) -> Iterator[Reading]:
         if first and line.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
             raise InputError(
                 f"{name} holds one JSON array, not an object a line",
-                f"write JSONL: jq -c '.[]' {name} > rows.jsonl",
+                "write JSONL, an object a line: `jq -c '.[]'` makes it of the array",
             )
         first = False
         try:
