@@ -2,6 +2,7 @@
 
     PruneError                   exit code 2: what happened, and how to mend it
     ├── InputError               a file, folder, record or option value cannot be used
+    │   └── NothingLeftError     a budget pays for no unit at all
     ├── UnsupportedModelError    the checkpoint is no encoder that prunecli has a table for
     ├── MaskError                masks do not fit the model, or cannot be cut
     ├── TargetExistsError        the output folder is already there
@@ -42,6 +43,10 @@ class PruneError(Exception):
 
 class InputError(PruneError):
     """A file, folder, record or option value cannot be used."""
+
+
+class NothingLeftError(InputError):
+    """A budget pays for no unit at all."""
 
 
 class UnsupportedModelError(PruneError):

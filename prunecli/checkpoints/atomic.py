@@ -28,6 +28,9 @@ def check_target(target: Path, overwrite: bool) -> None:
     """
     if target.name in ("", ".."):
         raise InputError(f"{target} cannot be replaced", "name a folder of its own with --out")
+    parent = next((parent for parent in target.parents if parent.exists()), Path())
+    if not parent.is_dir():
+        raise InputError(f"{parent} is a file, not a folder", "name another output folder")
     if target.is_file():
         raise InputError(f"{target} is a file, not a folder", "name another output folder")
     if target.is_dir() and any(target.iterdir()) and not overwrite:

@@ -141,7 +141,9 @@ def _read_config(path: Path, config: type[VerbConfig]) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"--config {path} cannot be read: {words_of(error)}") from None
     if not isinstance(values, dict):
-        raise InputError(f"--config {path} must hold a mapping of options")
+        raise InputError(
+            f"--config {path} is no YAML or JSON mapping of options", "write `num-epochs: 3`, a line each"
+        )
     known = {field.name.rstrip("_"): field for field in config_fields(config)}
     found = {}
     for key, value in values.items():

@@ -158,6 +158,11 @@ def _check_target(config: "TrainMasksConfig") -> None:
         ("hidden",) if config.target_flops or config.target_params or config.sweep else ()
     )  # times are of one width alone
     unpriced = [group for group in config.groups if group not in (*PRICED_GROUPS, *counted)]
+    if config.target_speedup and "hidden" in config.groups:
+        raise InputError(
+            "--target-speedup cannot price hidden dimensions, whose times are not measured",
+            "ask for --target-flops or --target-params",
+        )
     if given and unpriced and config.groups != ("layer",):
         raise InputError(
             f"--learn-masks {unpriced[0]} cannot be learned under a target: what it costs depends on the others",

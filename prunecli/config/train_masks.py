@@ -79,7 +79,8 @@ class TrainMasksConfig(VerbConfig):
         str | None,
         Opt(
             "How units are chosen. gumbel-sigmoid and hard-concrete train gates; one-shot, fisher, taylor, magnitude "
-            "and random need a target and no training. Default: gumbel-sigmoid; hard-concrete under a target.",
+            "and random need a target and no training. Default: gumbel-sigmoid; under a target hard-concrete, with "
+            "--sweep and --max-drop one-shot.",
             MASKS,
         ),
     ] = None

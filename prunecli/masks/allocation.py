@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prunecli.encoders import Encoder
-from prunecli.errors import InputError
+from prunecli.errors import NothingLeftError
 from prunecli.masks.mask_set import Array
 from prunecli.masks.prices import Prices
 
@@ -48,21 +48,31 @@ def choose(
         float32 masks [layers, units] of zeros and ones by group.
 
     Raises:
-        InputError: Not even an encoder without any unit fits, or nothing would be left of it.
+        NothingLeftError: Not even an encoder without any unit fits, or nothing would be left of it.
     """
     curves = list(_curves(scores, prices, multiples or {}))
     at = _allocate(curves, budget - prices.fixed) if budget > prices.fixed else [0 for _ in curves]
     if not any(curve.widths[level] for curve, level in zip(curves, at, strict=True)):
-        raise InputError(
-            f"{budget / prices.dense:.1%} of the dense encoder's {prices.unit} leave no unit: "
-            f"{prices.fixed / prices.dense:.1%} go to what no cut of units makes cheaper",
-            "keep more of it",
-        )
+        raise _nothing_left(curves, prices, budget)
     masks = {group: np.zeros(score.shape, dtype=np.float32) for group, score in scores.items()}
     for curve, level in zip(curves, at, strict=True):
         best = np.argsort(-scores[curve.group][curve.layer], kind="stable")
         masks[curve.group][curve.layer][best[: curve.widths[level]]] = 1.0
     return masks
+
+
+def _nothing_left(curves: list[_Curve], prices: Prices, budget: float) -> NothingLeftError:
+    """Return the error that says what the least is that keeps anything."""
+    cheapest = min((float(curve.prices[1]) for curve in curves if len(curve.prices) > 1), default=0.0)
+    least, fixed = (prices.fixed + cheapest) / prices.dense, prices.fixed / prices.dense
+    unit = {"ms": "time", "params": "parameters", "flops": "FLOPs"}.get(prices.unit, prices.unit)
+    said = f" ({fixed:.1%} cannot be cut)" if fixed > 0.001 else ""
+    share = f"{budget / prices.dense:.1%} of the dense encoder's {unit}"
+    more = f"ask for {math.ceil(100 * least) / 100:g} or more, or let other groups go, too"
+    return NothingLeftError(
+        f"{share} pay for no unit: the least that keeps one is {least:.1%}{said}",
+        f"at most {1 / least:.2f} times as fast can be asked for" if prices.unit == "ms" else more,
+    )
 
 
 def width_multiples(encoder: Encoder, multiple: int) -> dict[str, int]:

@@ -198,6 +198,10 @@ def latency_prices(encoder: Encoder, table: LatencyTable) -> Prices:
     for group, times in table.sublayers.items():
         layers, units = mask_shape(encoder, group)
         prices = np.interp(np.arange(units + 1), times.widths, times.ms) * encoder.repeats
+        least = next(
+            width for width in times.widths if width
+        )  # narrower ones cost as much, not in proportion
+        prices[1:least] = prices[least]
         tables[group] = np.tile(prices, (layers, 1))
     return Prices("ms", tables, table.fixed_ms)
 

@@ -137,7 +137,16 @@ def _comparison(result: Result) -> list[tuple[str, str, str, str]]:
     rows.append(_counted("parameters", result["parameters"], ",d"))
     if result["target"] is not None:
         asked, reached = result["target"]["asked"], result["target"]["reached"]
-        rows.append((f"budget of {result['target']['unit']}", "100%", f"{reached:.2%}", f"{asked:.1%} asked"))
+        gates = result["target"]["expected"]
+        expected = "" if gates is None else f", {gates:.1%} of the gates"
+        rows.append(
+            (
+                f"budget of {result['target']['unit']}",
+                "100%",
+                f"{reached:.2%}",
+                f"{asked:.1%} asked{expected}",
+            )
+        )
         if result["target"].get("measured"):
             measured = result["target"]["measured"]
             rows.append(("time of the cut model", "100%", f"{measured:.2%}", f"{1 / measured:.2f} x as fast"))

@@ -1,5 +1,7 @@
 """Do a checkpoint's labels fit the task's? The ids of the checkpoint win, so its head stays as it was trained."""
 
+import logging
+from collections.abc import Collection
 from dataclasses import replace
 
 from prunecli.checkpoints.folder import Checkpoint
@@ -7,6 +9,8 @@ from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.tasks import Task, TaskData
 from prunecli.tasks.kinds.base import with_metrics
 from prunecli.tasks.labels import SHOWN, are_numbers
+
+log = logging.getLogger(__name__)
 
 
 def fit_labels(data: TaskData, checkpoint: Checkpoint) -> TaskData:
@@ -37,9 +41,21 @@ def fit_labels(data: TaskData, checkpoint: Checkpoint) -> TaskData:
             else "take a checkpoint that was fine-tuned on this task, or the plain encoder",
         )
     by_name = {_plain(label): number for number, label in enumerate(task.labels)}
+    if not task.is_own and _says_otherwise(names, by_name.keys()):
+        log.warning(
+            "the head of %s says %s, task %s says %s: was it fine-tuned on this task? Ids are taken as they are",
+            checkpoint.path, ", ".join(names), task.name, ", ".join(task.labels),
+        )  # fmt: skip
     if not task.is_own and {_plain(name) for name in names} == by_name.keys():
         task = replace(task, order=tuple(by_name[_plain(name)] for name in names))
     return replace(data, task=task)
+
+
+def _says_otherwise(names: list[str], labels: Collection[str]) -> bool:
+    """Say whether a head names its labels, and none of them as the task does."""
+    plain = {_plain(name) for name in names}
+    named = not any(name.startswith("label") or name.isdecimal() for name in plain)
+    return named and bool(labels) and not plain & set(labels)
 
 
 def has_head(checkpoint: Checkpoint, task: Task) -> bool:

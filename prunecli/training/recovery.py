@@ -48,7 +48,7 @@ def recover(session: Session, learned: Learned, dense: nn.Module, teacher: nn.Mo
     learned.history += [{**entry, "step": entry["step"] + learned.steps} for entry in logged]
     learned.steps += trainer.state.global_step
     before, learned.masked = learned.masked, session.metrics(logged[-1])
-    if before:
+    if before and not session.loaded.new:  # a head that nobody had trained says nothing
         learned.unrecovered = before
         _warn_of_loss(session, before, learned.masked)
     put_back(session.loaded.model, small, encoder, learned.masks)
@@ -60,6 +60,6 @@ def _warn_of_loss(session: Session, before: Mapping[str, float], after: Mapping[
     metric, config = session.task.metrics[0], session.config
     if after[metric] < before[metric]:
         log.warning(
-            "recovery cost %s %.4f -> %.4f (%s, %s): take new rows, a lower --recovery-lr, fewer epochs or none",
+            "recovery lowered %s from %.4f to %.4f (%s, %s): take new rows, --replace-tokens 0.3, a lower rate or none",
             metric, before[metric], after[metric], config.method_name, config.target_option,
         )  # fmt: skip

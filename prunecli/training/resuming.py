@@ -17,7 +17,7 @@ from accelerate import PartialState
 from prunecli.checkpoints.atomic import check_target, partial_path, publish
 from prunecli.checkpoints.run_folder import is_run
 from prunecli.config import TrainMasksConfig
-from prunecli.errors import InputError, TargetExistsError
+from prunecli.errors import InputError, TargetExistsError, mend, words_of
 from prunecli.fields import plain
 
 log = logging.getLogger(__name__)
@@ -100,8 +100,11 @@ def _open(work: Path, config: TrainMasksConfig) -> str | None:
         _check_same(work, asked)
     elif PartialState().is_main_process:
         shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        (work / ASKED).write_text(json.dumps(asked), encoding="utf-8")
+        try:
+            work.mkdir(parents=True)
+            (work / ASKED).write_text(json.dumps(asked), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{work} could not be made: {words_of(error)}", mend(error)) from None
     return last
 
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from prunecli.calibration.reconstruction import Dense, reconstruct
 from prunecli.calibration.sublayers import Batch, linear_of, sublayers
-from prunecli.errors import InputError
+from prunecli.encoders import Encoder
+from prunecli.errors import InputError, NothingLeftError
 from prunecli.masks import MaskSet
 from prunecli.masks.gates import put_gates, set_masks
 from prunecli.masks.units import mask_shape
@@ -67,6 +68,7 @@ class Pruner:
         """Draw the examples that a session's seed says."""
         self.seed = session.config.seed
         self.batches, self.labels = calibration_examples(session)
+        _check_enough(self.batches, self.encoder)
         self.reference = (
             None if session.config.keep_weights else Dense(self.dense, self.encoder, *_split(self.batches))
         )
@@ -156,10 +158,22 @@ def prune_by_scores(session: Session, method: ScoreMethod, target: Target) -> Le
         method: How units are scored.
         target: The budget.
     """
+    if target.share == 1:  # nothing goes: there is nothing to score
+        return _everything(session)
     (stop,) = Pruner(session).descend(method, target, [target.share], session.progress)
     if stop.refit is not None:
         log.info("refit: divergence from the dense model %.4g -> %.4g on held-out examples", *stop.refit)
     return Learned(stop.masks, session.evaluate(session.loaded.model), refit=stop.refit)
+
+
+def _everything(session: Session) -> Learned:
+    """Put gates on the session's model that are all open."""
+    model = session.loaded.model
+    values = put_gates(model, session.loaded.encoder, session.config.groups)
+    return Learned(
+        MaskSet({group: value.float().cpu().numpy() for group, value in values.items()}),
+        session.evaluate(model),
+    )
 
 
 def prune_to_drop(
@@ -183,7 +197,7 @@ def prune_to_drop(
     """
     metric, allowed = session.task.metrics[0], session.config.max_drop or 0.0
     pruner, found, missed, first = Pruner(session), None, 0, None
-    for stop in pruner.descend(method, target, TENTHS, session.progress):
+    for stop in _payable(pruner.descend(method, target, TENTHS, session.progress)):
         masked = session.evaluate(session.loaded.model)
         drop = dense[metric] - masked[metric]
         first = drop if first is None else first
@@ -203,6 +217,14 @@ def prune_to_drop(
     stop, masked, state = found
     pruner.go_to(state)
     return Learned(stop.masks, masked, refit=stop.refit), replace(target, share=stop.share)
+
+
+def _payable(stops: Iterator[Stop]) -> Iterator[Stop]:
+    """Yield stops until one would pay for no unit."""
+    try:
+        yield from stops
+    except NothingLeftError as error:
+        log.info("the way ends here: %s", error.message)
 
 
 def unit_worth(session: Session, target: Target) -> dict[str, Tensor]:
@@ -237,6 +259,22 @@ def calibration_examples(session: Session) -> tuple[list[Batch], list[dict[str, 
         labels.append({name: value for name, value in batch.items() if name in LABELS})
         batches.append({name: value for name, value in batch.items() if name not in LABELS})
     return batches, labels
+
+
+def _check_enough(batches: Sequence[Batch], encoder: Encoder) -> None:
+    """Refuse fewer tokens than a layer has inputs to be told apart.
+
+    Raises:
+        InputError: It says how many rows would do.
+    """
+    tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
+    rows = sum(len(batch["attention_mask"]) for batch in batches)
+    columns = max(encoder.intermediate, encoder.heads * encoder.head_size)
+    if tokens < columns:
+        raise InputError(
+            f"{rows:,} calibration rows have {tokens:,} tokens: too few for layers of {columns:,} neurons",
+            f"take at least {-(-columns * rows // max(tokens, 1)):,} with --calibration-rows, of a file that has them",
+        )
 
 
 def _split(batches: Sequence[Batch]) -> tuple[list[Batch], list[Batch]]:

@@ -123,11 +123,11 @@ def open_session(
     log.info("Loading %s", checkpoint.path)
     loaded = load_model(checkpoint, task.kind.head, **task.kind.config(task))
     if loaded.new:
+        _check_new_head(config, task)
         log.warning(
             "%s has no head for task %s: %s start at random and will be trained",
             config.model, task.name, ", ".join(loaded.new),
         )  # fmt: skip
-        _check_new_head(config, task)
     if "hidden" in config.groups:
         entries, name = loaded.model.config.to_dict(), type(loaded.model).__name__
         readers_of(entries, name, loaded.encoder)  # raises where there is none
@@ -156,7 +156,7 @@ def _check_new_head(config: TrainMasksConfig, task: Task) -> None:
         raise UnsupportedModelError(
             f"{config.model} has no head for task {task.name}: its predictions say nothing of its units",
             "take a checkpoint that was fine-tuned on the task, or a method that trains; "
-            f"{ONLY_TRAINS} only fine-tunes",
+            f"to fine-tune it here: {ONLY_TRAINS}",
         )
 
 

@@ -23,7 +23,7 @@ from prunecli.training.session import Session
 
 log = logging.getLogger(__name__)
 
-CLOSE = 0.02  # of what was asked: no timing is better
+SLOWER, FASTER = 0.02, 0.05  # than what was asked, as shares of it: no timing is better
 MOST = 1.25  # a larger correction is not the table's fault but the machine's load
 
 
@@ -54,14 +54,16 @@ class Target:
             return masks
         measured = self.timed(MaskSet({group: mask.cpu().numpy() for group, mask in masks.items()}))
         log.info("the cut model takes %.1f %% of the time, %.1f %% were asked", 100 * measured, 100 * share)
-        if abs(measured / share - 1) <= CLOSE:
+        if -FASTER <= measured / share - 1 <= SLOWER:
             return masks
         correction = share / measured
         if not 1 / MOST <= correction <= MOST:
             log.warning("that is far off: the budget is corrected by a factor of %.2f only", MOST)
             correction = min(max(correction, 1 / MOST), MOST)
+        corrected = min(share * correction, 1.0)
+        log.info("chosen again, for %.1f %% by the table", 100 * corrected)
         try:
-            return self.masks(scores, min(share * correction, 1.0))
+            return self.masks(scores, corrected)
         except InputError as error:
             log.warning("the budget is not corrected: %s", error.message)
             return masks
@@ -147,9 +149,9 @@ def target_of(session: Session) -> Target | None:
         share = config.target_flops or (config.shares[0] if config.sweep else 1.0)
     timed = partial(measured_share, session) if config.target_speedup is not None else None
     target = Target(everything.only(config.groups), share, _multiples(session), timed)
-    if not {"hidden", "layer"} & set(config.groups):  # what those cost is known when they are chosen
-        even = {group: torch.ones(mask_shape(encoder, group)) for group in config.groups}
-        target.masks(even, min(config.shares) if config.sweep else share)
+    even = {group: torch.ones(mask_shape(encoder, group)) for group in config.groups}
+    lowest = replace(target, share=min(config.shares) if config.sweep else share, timed=None)
+    lowest.by_chance(even)  # raises where nothing can be that cheap
     return target
 
 
@@ -173,8 +175,11 @@ def measured_share(session: Session, masks: MaskSet) -> float:
 def _milliseconds(session: Session) -> Prices:
     """Return measured times of every width: from the cache, else measured now."""
     session.progress("measuring sublayers", 0, 1)
+    shape = _shape(session)
+    if shape.tokens < session.config.speedup_shape[1]:
+        log.warning("times are measured at %d tokens, the most that the model takes", shape.tokens)
     with PartialState().main_process_first():  # the others read what it measured: masks must be the same
-        table = table_for(session.checkpoint, _shape(session), session.arguments.device)
+        table = table_for(session.checkpoint, shape, session.arguments.device)
     return latency_prices(session.loaded.encoder, table)
 
 
@@ -182,6 +187,4 @@ def _shape(session: Session) -> Shape:
     """Return the batch that --target-speedup is about; its tokens are no more than the model takes."""
     batch_size, tokens = session.config.speedup_shape
     allowed = longest_input(session.loaded.model, session.loaded.encoder)
-    if tokens > allowed:
-        log.warning("times are measured at %d tokens, the most that the model takes", allowed)
     return Shape(batch_size, min(tokens, allowed))

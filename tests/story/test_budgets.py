@@ -10,7 +10,7 @@ import prunecli
 from prunecli import methods
 from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.cli.app import app
-from prunecli.errors import ExitCode, InputError, OfflineError, UnsupportedModelError
+from prunecli.errors import ExitCode, InputError, NothingLeftError, OfflineError, UnsupportedModelError
 from prunecli.masks import allocation
 from prunecli.training import target
 from prunecli.training.scoring import TENTHS
@@ -98,7 +98,7 @@ def test_recovery_follows_scores_and_widths_are_multiples(
     asked: dict[str, Any] = {"method": "one-shot", "target_flops": 0.5, "round_to": 16}
     run = prune(tmp_path / "run", **asked, recovery_epochs=1, recovery_lr=1.0)  # far too much
     assert run.unrecovered == prune(tmp_path / "alone", **asked).masked
-    assert run.masked["accuracy"] < run.unrecovered["accuracy"] and "recovery cost accuracy" in caplog.text
+    assert run.masked["accuracy"] < run.unrecovered["accuracy"] and "recovery lowered accuracy" in caplog.text
     assert all(width % 16 == 0 for width in run.kept["ffn_int"])
     assert run.steps == 6 and run.target.reached <= 0.5
     proven(run, tmp_path / "cut")
@@ -154,7 +154,18 @@ def prunecli_demo() -> Path:
             InputError,
             "no hidden dimensions",
         ),
-        ({"target_speedup": 2, "learn_masks": ["hidden"]}, InputError, "cannot be learned under a target"),
+        ({"target_speedup": 2, "learn_masks": ["hidden"]}, InputError, "cannot price hidden dimensions"),
+        (
+            {"target_flops": 0.2, "learn_masks": ["layer"]},
+            NothingLeftError,
+            "the least that keeps one is 33.3%",
+        ),
+        ({"target_flops": 0.02, "learn_masks": ["hidden"]}, InputError, "leave no hidden dimension"),
+        (
+            {"target_flops": 0.5, "calibration_rows": 8, "method": "taylor"},
+            InputError,
+            "8 calibration rows have .* too few for layers",
+        ),
         ({"target_flops": 0.5, "frozen_epochs": 1}, InputError, "--frozen-epochs and a target"),
         ({"target_flops": 0.5, "teacher": "nowhere"}, OfflineError, "nowhere"),
     ],
@@ -200,6 +211,26 @@ def test_a_drop_that_nothing_keeps_is_refused(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(InputError, match=r"without a tenth of the encoder's FLOPs accuracy falls by 1\.0000"):
         prune(tmp_path / "run", max_drop=0.1, method="magnitude", keep_weights=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_way_down_ends_where_nothing_would_be_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(Session, "evaluate", lambda self, model: {"accuracy": 1.0})
+    run = prune(
+        tmp_path / "run", max_drop=0.1, method="magnitude", keep_weights=True, learn_masks=["ffn_int"]
+    )
+    assert run.target.asked == 0.4 and "the way ends here: 30.0%" in caplog.text
+
+
+def test_a_target_of_everything_scores_and_refits_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prunecli.training.scoring.Pruner", None)
+    run = prune(tmp_path / "run", method="magnitude", target_flops=1.0)
+    assert run.density == {"head": 1.0, "ffn_int": 1.0} and run.refit is None
+    assert run.masked == run.dense
 
 
 def test_strict_says_no_to_a_model_that_is_too_slow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prunecli.errors import InputError
+from prunecli.errors import NothingLeftError
 from prunecli.masks.allocation import choose, fast_multiples, width_multiples
 from prunecli.masks.mask_set import Array
 from prunecli.masks.prices import Prices
@@ -108,10 +108,20 @@ def test_what_has_gone_does_not_come_back() -> None:
     assert masks["head"].all() and masks["ffn_int"][1].all()
 
 
-@pytest.mark.parametrize(("fixed", "budget"), [(100.0, 50.0), (0.0, 0.5)])
-def test_a_budget_that_leaves_nothing_is_refused(fixed: float, budget: float) -> None:
-    with pytest.raises(InputError, match=r"leave no unit"):
-        choose(scores(0), linear(fixed), budget)
+@pytest.mark.parametrize(
+    ("fixed", "budget", "said"),
+    [
+        (100.0, 50.0, r"34.2% .* pay for no unit: the least that keeps one is 69.2% \(68.5% cannot be cut\)"),
+        (0.0, 0.5, "1.1% .* pay for no unit: the least that keeps one is 2.2%"),
+    ],
+)
+def test_a_budget_that_leaves_nothing_is_refused(fixed: float, budget: float, said: str) -> None:
+    prices = linear(fixed)
+    with pytest.raises(NothingLeftError, match=said) as caught:
+        choose(scores(0), prices, budget)
+    hint = str(caught.value.fix)
+    least = float(hint.removeprefix("ask for ").partition(" or more")[0])
+    assert any(mask.any() for mask in choose(scores(0), prices, least * prices.dense).values())
 
 
 def test_a_head_is_as_wide_as_its_size() -> None:

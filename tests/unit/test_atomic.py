@@ -148,3 +148,15 @@ def test_a_target_that_cannot_be_renamed_is_refused(
     with pytest.raises(InputError), staged_folder(Path(name), overwrite=True):
         pass
     assert names(tmp_path) == ["here"]
+
+
+def test_a_file_on_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rows.txt").write_text("a")
+    with pytest.raises(InputError, match=r"rows\.txt is a file, not a folder"):
+        check_target(tmp_path / "rows.txt" / "run", overwrite=False)
+
+
+def test_what_else_the_block_works_with_is_not_called_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), staged_folder(tmp_path / "here" / "out"):
+        Path("/nowhere/else").read_text(encoding="utf-8")
+    assert list(tmp_path.rglob("*.partial")) == []

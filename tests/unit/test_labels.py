@@ -77,6 +77,23 @@ def test_ten_labels_are_ordered_by_number_not_by_text(labelled: Callable[..., Ch
     assert targets(data.task, data.train) == [10]
 
 
+@pytest.mark.parametrize(
+    ("names", "warned"),
+    [
+        (["negative", "positive"], True),
+        (["not_entailment", "entailment"], False),
+        (["LABEL_0", "LABEL_1"], False),
+        (["0", "1"], False),
+    ],
+)
+def test_a_head_of_another_task_is_told(
+    names: list[str], warned: bool, labelled: Callable[..., Checkpoint], caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = {"question": ["a"], "sentence": ["b"], "label": [0]}
+    fit_labels(data_of(known_task("qnli"), rows), labelled(names))
+    assert ("says negative, positive, task qnli says entailment, not_entailment" in caplog.text) == warned
+
+
 def test_another_number_of_labels_is_refused(labelled: Callable[..., Checkpoint]) -> None:
     with pytest.raises(InputError, match="has 2 labels, task mnli needs 3"):
         fit_labels(data_of(known_task("mnli"), MNLI), labelled(["no", "yes"]))

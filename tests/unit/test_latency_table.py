@@ -50,7 +50,8 @@ def test_prices_lie_on_straight_lines_between_what_was_measured(
         "ffn_int": (3, 49),
     }
     assert prices.tables["head"][2].tolist() == list(HEADS.ms)
-    assert prices.tables["ffn_int"][0, [0, 8, 16, 32, 48]].tolist() == [0, 1, 2, 4, 6]
+    assert prices.tables["ffn_int"][0, [0, 8, 16, 32, 48]].tolist() == [0, 2, 2, 4, 6]
+    assert (prices.tables["ffn_int"][0, 1:17] == 2).all()  # one neuron costs what the fewest measured do
     assert prices.dense == table.sum_ms == 3 + 3 * (5 + 6)
 
 
