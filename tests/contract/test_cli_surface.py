@@ -215,7 +215,7 @@ def test_a_file_may_hold_everything(parse: Parse, tmp_path: Path) -> None:
     ("text", "message", "fix"),
     [
         ("num_epoch: 3\n", "no option 'num_epoch'", "num_epochs"),
-        ("- lr\n", "must hold a mapping", None),
+        ("- lr\n", "is no YAML or JSON mapping of options", "write `num-epochs: 3`, a line each"),
         ("lr: [\n", "cannot be read", None),
     ],
 )
