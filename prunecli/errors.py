@@ -14,6 +14,8 @@ Commands never catch them: `prunecli.cli.app.main` prints `error:` and `hint:` a
 import errno
 from enum import IntEnum
 
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows knows no quotas
+
 
 class ExitCode(IntEnum):
     """What the exit status of every command means."""
@@ -67,8 +69,11 @@ class OfflineError(PruneError):
 
 def mend(error: OSError) -> str:
     """Return what helps where something cannot be written."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return "free some space, or write elsewhere" if full else "check who may write there, or write elsewhere"
+    return (
+        "free some space, or write elsewhere"
+        if error.errno in FULL
+        else "check who may write there, or write elsewhere"
+    )
 
 
 def words_of(error: Exception) -> str:

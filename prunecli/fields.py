@@ -3,10 +3,11 @@
 The command line is made from the fields (`prunecli.cli.options`), and so is the Python API.
 """
 
-import math
+import os
 import shlex
+import subprocess
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
@@ -103,7 +104,7 @@ class VerbConfig:
             else:
                 for item in value if field.many else [value]:
                     words += [str(item)] if field.opt.positional else [field.spelled, str(item)]
-        return shlex.join(words)
+        return command_line(words)
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
@@ -129,6 +130,11 @@ class VerbConfig:
         Raises:
             InputError: It names the option.
         """
+
+
+def command_line(words: Sequence[str]) -> str:
+    """Return words as one line that the system's shell takes apart again."""
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 def config_fields(cls: type[VerbConfig]) -> tuple[Field, ...]:
@@ -190,9 +196,7 @@ def _check(field: Field, value: Any) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON knows it: paths as strings, tuples as lists, null for numbers that are none."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
+    """Return a value as JSON knows it: paths as strings, tuples as lists."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

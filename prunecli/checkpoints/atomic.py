@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prunecli.errors import InputError, TargetExistsError, mend
+from prunecli.errors import FULL, InputError, TargetExistsError, mend
 
 
 def partial_path(target: Path) -> Path:
@@ -76,8 +76,12 @@ def staged_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
 
 def _is_of(error: OSError, staging: Path) -> bool:
     """Say whether it is the folder that could not be written, and not something else that the block works with."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return full or error.filename is None or Path(error.filename).is_relative_to(staging.parent)
+    if error.errno in (*FULL, errno.EROFS, errno.EIO):
+        return True
+    if error.filename is None:
+        return False
+    place, mine = Path(os.fsdecode(error.filename)).resolve(), staging.resolve()
+    return place.is_relative_to(mine) or mine.is_relative_to(place) or place == mine.with_suffix("")
 
 
 def publish(staging: Path, target: Path) -> None:

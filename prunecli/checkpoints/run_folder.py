@@ -5,6 +5,7 @@ model/                                the checkpoint that was trained along, all
 run.json, report.html                 what was asked, done and found
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,9 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """Return what a run found, as `run.json` has it."""
+    """Return what a run found, as `run.json` has it; metrics that are no numbers, null there, as NaN."""
     result: dict[str, Any] = read_record(path)["result"]
+    for name in ("dense", "masked", "unrecovered"):
+        metrics = result.get(name) or {}
+        metrics |= {metric: math.nan for metric, value in metrics.items() if value is None}
     return result

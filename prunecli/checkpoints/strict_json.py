@@ -1,6 +1,7 @@
 """JSON from a stranger's folder: bounded in size and depth, no duplicate keys, no NaN."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -83,5 +84,15 @@ def _depth(value: Any) -> int:
 
 
 def write_json(path: Path, value: dict[str, Any] | list[Any]) -> None:
-    """Write an object or an array for people to read."""
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    """Write an object or an array for people to read; numbers that are not finite become null."""
+    text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def finite(value: Any) -> Any:
+    """Return a value with None for the numbers that JSON has no word for."""
+    if isinstance(value, dict):
+        return {name: finite(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -19,7 +19,7 @@ from prunecli.cli import (
     train_masks,
     verify_automodel,
 )
-from prunecli.cli.options import add_command
+from prunecli.cli.options import add_command, wants_json
 from prunecli.cli.output import Output, say_error
 from prunecli.errors import ExitCode, InputError, PruneError
 
@@ -69,7 +69,7 @@ def main() -> None:
     """Run the command line, print errors with their fix, and exit with the documented code."""
     status = 0
     try:
-        status = app(standalone_mode=False) or 0
+        status = app(prog_name="prunecli", standalone_mode=False) or 0
     except PruneError as error:
         say_error(error.message, error.fix)
         _show_traceback()
@@ -79,8 +79,9 @@ def main() -> None:
     except Exception as error:
         if hasattr(error, "format_message"):  # click's, which typer keeps to itself
             sys.exit(_say_usage(error))
+        cause = (error.__cause__ or error) if isinstance(error, typer.Abort) else error  # of an EOFError
         say_error(
-            f"internal: {type(error).__name__}: {error}",
+            f"internal: {type(cause).__name__}: {cause}",
             "this is a bug in prunecli: run again with PRUNECLI_DEBUG=1 and report the traceback "
             "with the output of `prunecli self-test --report`",
         )
@@ -96,10 +97,13 @@ def _say_usage(error: Any) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return int(error.exit_code)
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "prunecli"
-    usage = InputError(error.format_message().rstrip("."), f"{path} --help shows what it takes")
-    Output(as_json="--json" in sys.argv).error(usage, path.partition(" ")[2])
+    names = {verb.config.verb for verb in VERBS}
+    verb = next((word for word in sys.argv[1:] if word in names), "")
+    usage = InputError(
+        error.format_message().rstrip("."),
+        f"{' '.join(['prunecli', verb]).strip()} --help shows what it takes",
+    )
+    Output(as_json=wants_json(verb)).error(usage, verb)
     say_error(usage.message, usage.fix)
     return usage.exit_code
 

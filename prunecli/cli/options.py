@@ -1,6 +1,7 @@
 """Makes a command from a verb's config dataclass: its arguments, options, panels and the config file."""
 
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass
@@ -85,16 +86,21 @@ def _parameter(config: type[VerbConfig], field: Field) -> tuple[Any, Any, Any]:
             metavar="" if field.kind is bool else field.opt.metavar or "|".join(field.choices) or None,
             autocompletion=(lambda: list(field.choices)) if field.choices else None,
             rich_help_panel=field.opt.panel,
-            envvar=_variable(config, field.spelled),
+            envvar=_variable(config.verb, field.spelled),
             show_envvar=False,
         )
     default = list(field.default) if isinstance(field.default, tuple) else field.default
     return field, Annotated[kind, info], inspect.Parameter.empty if default is MISSING else default
 
 
-def _variable(config: type[VerbConfig], spelled: str) -> str:
+def wants_json(verb: str) -> bool:
+    """Say whether JSON is asked for by a line that cannot be parsed, or is not yet."""
+    return "--json" in sys.argv or os.environ.get(_variable(verb, "--json"), "0").lower() in ("1", "true")
+
+
+def _variable(verb: str, spelled: str) -> str:
     """Return the environment variable of an option: `PRUNECLI_APPLY_MASKS_ROUND_TO`."""
-    return f"prunecli_{config.verb}_{spelled.removeprefix('--')}".upper().replace("-", "_")
+    return f"prunecli_{verb}_{spelled.removeprefix('--')}".upper().replace("-", "_")
 
 
 def _shared(config: type[VerbConfig]) -> list[tuple[str, Any, Any]]:
@@ -105,13 +111,15 @@ def _shared(config: type[VerbConfig]) -> list[tuple[str, Any, Any]]:
             try:
                 values = _read_config(path, config)
             except InputError as error:
-                Output(as_json="--json" in sys.argv).error(error, config.verb)  # options are not parsed yet
+                Output(as_json=wants_json(config.verb)).error(
+                    error, config.verb
+                )  # options are not parsed yet
                 raise
             context.default_map = {**(context.default_map or {}), **values}
         return path
 
     def option(*spellings: str, help: str, **more: Any) -> Any:
-        variable = _variable(config, spellings[0])
+        variable = _variable(config.verb, spellings[0])
         return typer.Option(
             *spellings, help=help, rich_help_panel=OUTPUT, envvar=variable, show_envvar=False, **more
         )

@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from prunecli import demo
+from prunecli.checkpoints.strict_json import finite
 from prunecli.errors import PruneError
 from prunecli.fields import plain
 
@@ -128,7 +129,7 @@ class _TalkHandler(logging.Handler):
 
 
 def _json(value: dict[str, Any]) -> str:
-    return json.dumps({"schema_version": SCHEMA_VERSION, **plain(value)}, allow_nan=False)
+    return json.dumps({"schema_version": SCHEMA_VERSION, **finite(plain(value))}, allow_nan=False)
 
 
 def say_error(message: str, fix: str | None) -> None:

@@ -1,6 +1,5 @@
 """`prunecli train-masks`."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import ExitCode
+from prunecli.fields import command_line
 
 if TYPE_CHECKING:
     from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult
@@ -115,7 +115,7 @@ def _sweep(config: TrainMasksConfig, out: Output) -> ExitCode:
 
 
 def _cut_command(run: Path, name: str) -> str:
-    return shlex.join(["prunecli", "apply-masks", str(run), "--out", f"pruned-{name}"])
+    return command_line(["prunecli", "apply-masks", str(run), "--out", f"pruned-{name}"])
 
 
 VERB = Verb(

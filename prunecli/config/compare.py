@@ -25,7 +25,6 @@ from prunecli.errors import InputError
 from prunecli.fields import BUDGET, OUTPUT, Opt, VerbConfig
 
 ALL, UNTRAINED = "all", "untrained"
-EPOCHS, RECOVERY_LR = 5, 5e-5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +54,9 @@ class CompareConfig(VerbConfig):
     calibration_rows: CalibrationRows = 1024
     num_epochs: Annotated[
         int, Opt("Passes over the training data, for methods that train.", BUDGET, minimum=1)
-    ] = EPOCHS
+    ] = 5
     recovery_epochs: RecoveryEpochs = 0
-    recovery_lr: RecoveryLr = RECOVERY_LR
+    recovery_lr: RecoveryLr = 5e-5
     keep_weights: Annotated[bool, Opt("Do not refit output projections.", BUDGET)] = False
     round_to: Annotated[int, Opt("Keep each layer's width a multiple of N.", BUDGET, minimum=1)] = 1
     batch_size: BatchSize = 32
@@ -87,12 +86,13 @@ class CompareConfig(VerbConfig):
             InputError: It names the option.
         """
         untrained = {UNTRAINED, *(name for name, facts in KNOWN_METHODS.items() if not facts.trains)}
-        if self.num_epochs != EPOCHS and untrained.issuperset(self.method_names):
+        changed = {field.name for field in self.changed}
+        if "num_epochs" in changed and untrained.issuperset(self.method_names):
             raise InputError(
                 "--num-epochs has no effect: none of --methods trains gates",
                 "--recovery-epochs trains the models that they cut",
             )
-        if self.recovery_lr != RECOVERY_LR and not self.recovery_epochs:
+        if "recovery_lr" in changed and not self.recovery_epochs:
             raise InputError("--recovery-lr has no effect: there is no recovery", "add --recovery-epochs N")
 
     @property

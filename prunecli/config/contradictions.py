@@ -68,32 +68,15 @@ def check_read(config: "TrainMasksConfig") -> None:
     Raises:
         InputError: It names the option and why nothing reads it.
     """
-    method, epochs = config.method_name, config.recovery_epochs
-    facts = KNOWN_METHODS.get(method, MethodFacts(trains=True, layers=True, anneals=True))
-    trains, by_target = facts.trains, config.under_target
-    distils = (
-        config.distill == "always" or config.teacher or (config.distill == "auto" and (by_target or epochs))
-    )
+    method, epochs, by_target = config.method_name, config.recovery_epochs, config.under_target
+    distilled = config.distill == "always" or bool(config.teacher)
+    distils = distilled or (config.distill == "auto" and (by_target or epochs > 0))
     rules: list[tuple[bool, tuple[str, ...], str, str]] = [
-        (not trains, ("freeze",), f"{method} trains no weights", "--keep-weights leaves out the refit, too"),
-        (not trains, GATES, f"{method} trains no gates", "--recovery-epochs trains the model that it cuts"),
-        (not facts.anneals, ANNEALED, f"gates of {method} have no temperature", "gumbel-sigmoid has one"),
         (by_target, ("mask_init", "sparsity_loss"), "a target says how much goes", "leave it out"),
-        (trains, ("keep_weights",), f"{method} trains the weights and refits none", "leave it out"),
-        (
-            not trains and not epochs,
-            ("teacher", "distill", "replace_tokens"),
-            "nothing trains",
-            "add --recovery-epochs N",
-        ),
         (not distils, ("replace_tokens",), "nothing is distilled", "add --distill always, or a target"),
         (not epochs, ("recovery_lr",), "there is no recovery", "add --recovery-epochs N"),
-        (
-            not by_target,
-            ("calibration_rows", "round_to"),
-            "there is no target",
-            "add --target-flops 0.5, for example",
-        ),
+        (not by_target, ("calibration_rows",), "there is no target", "add --target-flops 0.5, for example"),
+        (not by_target, ("round_to",), "there is no target", "apply-masks --round-to rounds afterwards"),
         (
             not config.target_speedup,
             ("speedup_at", "strict"),
@@ -101,11 +84,37 @@ def check_read(config: "TrainMasksConfig") -> None:
             "add --target-speedup 2",
         ),
     ]
+    if method in KNOWN_METHODS:  # of others it is known once they are imported
+        rules = [*_rules_of(method, KNOWN_METHODS[method], epochs, distilled), *rules]
     changed = {field.name: field.spelled for field in config.changed}
     for holds, names, reason, fix in rules:
         for name in names if holds else ():
             if name in changed:
                 raise InputError(f"{changed[name]} has no effect: {reason}", fix)
+
+
+def _rules_of(
+    method: str, facts: MethodFacts, epochs: int, distilled: bool
+) -> list[tuple[bool, tuple[str, ...], str, str]]:
+    """Return what options of a method would have no effect: whether, which, why, and what to do."""
+    taught = ("teacher", "replace_tokens", *(("distill",) if distilled else ()))
+    return [
+        (
+            not facts.trains,
+            ("freeze",),
+            f"{method} trains no weights",
+            "--keep-weights leaves out the refit, too",
+        ),
+        (
+            not facts.trains,
+            GATES,
+            f"{method} trains no gates",
+            "--recovery-epochs and --recovery-lr are for the model that it cuts",
+        ),
+        (not facts.anneals, ANNEALED, f"gates of {method} have no temperature", "gumbel-sigmoid has one"),
+        (facts.trains, ("keep_weights",), f"{method} trains the weights and refits none", "leave it out"),
+        (not facts.trains and not epochs, taught, "nothing trains", "add --recovery-epochs N"),
+    ]
 
 
 def check_method(config: "TrainMasksConfig", facts: MethodFacts) -> None:

@@ -235,7 +235,8 @@ class TrainMasksConfig(VerbConfig):
         Raises:
             InputError: It names the option.
         """
-        contradictions.check_read(self)
+        if not self.resume:  # what a run was begun with, it goes on with
+            contradictions.check_read(self)
 
     @property
     def groups(self) -> tuple[str, ...]:

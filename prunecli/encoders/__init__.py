@@ -20,6 +20,7 @@ __all__ = [
     "ModelType",
     "Stream",
     "Sublayer",
+    "check_heads",
     "for_config",
     "module_names",
     "supported_model_types",
@@ -132,7 +133,6 @@ def for_config(config: Mapping[str, Any]) -> Encoder:
         raise InputError(
             f"config.json: {family.hidden_field} {hidden} is not a multiple of {family.heads_field} {heads}"
         )
-    _check_heads(config, name, heads, hidden // heads)
     repeats, rest = divmod(_size(config, family.repeats_field), layers) if family.repeats_field else (1, 0)
     if rest or config.get("inner_group_num", 1) != 1:
         raise UnsupportedModelError(
@@ -143,12 +143,17 @@ def for_config(config: Mapping[str, Any]) -> Encoder:
     return Encoder(family, row, layers, heads, hidden // heads, hidden, intermediate, repeats, stream, table)
 
 
-def _check_heads(config: Mapping[str, Any], name: str, heads: int, head_size: int) -> None:
-    """Refuse heads that cannot go one by one, or are of a size that the hidden size does not say."""
-    for entry, usual in (("num_key_value_heads", heads), ("head_dim", head_size)):
+def check_heads(encoder: Encoder, config: Mapping[str, Any]) -> None:
+    """Refuse to prune heads that cannot go one by one, or are of a size that the hidden size does not say.
+
+    Raises:
+        UnsupportedModelError: It names the entry of the config.
+    """
+    for entry, usual in (("num_key_value_heads", encoder.heads), ("head_dim", encoder.head_size)):
         if config.get(entry) not in (None, usual):
             raise UnsupportedModelError(
-                f"this {name} has {entry} {config[entry]} in config.json, and its {heads} attention heads want {usual}",
+                f"this {encoder.model_type.name} has {entry} {config[entry]} in config.json, and its {encoder.heads} "
+                f"attention heads want {usual}",
                 "prunecli prunes heads that have keys and values of their own, of hidden size / heads each",
             )
 

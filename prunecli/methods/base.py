@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from prunecli.calibration.sublayers import Batch
 from prunecli.encoders import Encoder
 
+OPEN = 2.5  # logit of a gate that is nearly open, 0.92, and can still close: the sparsity loss has a gradient there
+
 
 @dataclass(frozen=True, slots=True)
 class GateMethod:

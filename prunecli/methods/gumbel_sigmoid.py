@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from prunecli.methods.base import GateMethod
+from prunecli.methods.base import OPEN, GateMethod
 
-OPEN = 2.5  # sigmoid 0.92: nearly open, and the gradient of the sparsity loss is still alive
 CLAMP = 1e-6  # keeps the noise within +-13.8
 
 

@@ -26,13 +26,22 @@ from prunecli.checkpoints.strict_json import write_json
 from prunecli.checkpoints.tokenizer_files import file_names as tokenizer_names
 from prunecli.checkpoints.tokenizer_files import write_tokenizer, write_with_fewer_tokens
 from prunecli.config import ApplyMasksConfig
-from prunecli.encoders import Encoder
+from prunecli.encoders import Encoder, check_heads
 from prunecli.errors import InputError, MaskError
 from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops, layer_shapes
 from prunecli.masks.formats import FILE as MASKS
 from prunecli.masks.formats import safetensors_masks
-from prunecli.models.shipped import cut_config, encoder_of, head_of, is_around, is_cut, positions_of, shipped
+from prunecli.models.shipped import (
+    cut_config,
+    encoder_of,
+    head_of,
+    inner_config,
+    is_around,
+    is_cut,
+    positions_of,
+    shipped,
+)
 from prunecli.reports import model_card, run_record
 from prunecli.shrink.already import already_cut
 from prunecli.shrink.plan import CutPlan, plan_cut
@@ -120,6 +129,7 @@ def run(config: ApplyMasksConfig) -> ApplyMasksResult:
     config = replace(config, source=find_folder(config.source))
     checkpoint = read_checkpoint(model_of(config.source))
     encoder = encoder_of(checkpoint)
+    check_heads(encoder, inner_config(checkpoint.config))
     head_of(checkpoint)
     already = already_cut(checkpoint, encoder)
     masks = _masks(config, checkpoint, encoder, already)

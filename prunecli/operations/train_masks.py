@@ -22,13 +22,14 @@ from prunecli.checkpoints.source import find_model
 from prunecli.checkpoints.strict_json import write_json
 from prunecli.checkpoints.tokenizer_files import write_tokenizer
 from prunecli.config import TrainMasksConfig
+from prunecli.encoders import check_heads
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.units import mask_shape
 from prunecli.methods.base import GateMethod, ScoreMethod
 from prunecli.models.loading import load_model, load_tokenizer
-from prunecli.models.shipped import encoder_of, is_cut, positions_of
+from prunecli.models.shipped import encoder_of, inner_config, is_cut, positions_of
 from prunecli.progress import Progress, silent
 from prunecli.reports import html, run_record
 from prunecli.tasks import TaskData, load_task
@@ -161,6 +162,7 @@ def read_inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
             f"{checkpoint.path} was pruned with transformers 4 (pruned_heads in config.json)",
             "learn masks on the dense checkpoint",
         )
+    check_heads(encoder_of(checkpoint), inner_config(checkpoint.config))
     data = load_task(
         config.task,
         config.data_dir,
@@ -193,7 +195,7 @@ def teacher_of(session: Session) -> nn.Module | None:
         return loaded.model
     wanted = config.under_target or config.recovery_epochs > 0
     if config.distill == "never" or (config.distill == "auto" and (session.loaded.new or not wanted)):
-        if config.replace_tokens:
+        if config.replace_tokens and session.loaded.new:
             raise InputError(
                 f"--replace-tokens has no effect: {config.model} has a new head, which has nothing to teach",
                 "name a --teacher",

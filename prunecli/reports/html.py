@@ -1,14 +1,12 @@
 """The HTML page of a run: one self-contained file, inline SVG, no script."""
 
-import math
-import shlex
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
 from prunecli.config import TrainMasksConfig
-from prunecli.fields import config_fields, plain
+from prunecli.fields import command_line, config_fields, plain
 from prunecli.reports import charts
 from prunecli.reports.templates import fill
 
@@ -48,7 +46,7 @@ class Setting:
 
 def training_page(record: dict[str, Any]) -> str:
     """Render the page of a `train-masks` record (the content of `run.json`)."""
-    result = _with_numbers(record["result"])
+    result = record["result"]
     bars = charts.bars(result["kept"], result["units"])
     tiles = _tiles(result, bars)
     tile_rows = -(-len(tiles) // TILES_A_ROW)
@@ -70,20 +68,10 @@ def training_page(record: dict[str, Any]) -> str:
         log=_log(result),
         settings=_settings(record["config"]),
         next_commands=(
-            shlex.join(["prunecli", "apply-masks", str(out), "--out", pruned]),
-            shlex.join(["prunecli", "verify-automodel", pruned, "--against", str(out)]),
+            command_line(["prunecli", "apply-masks", str(out), "--out", pruned]),
+            command_line(["prunecli", "verify-automodel", pruned, "--against", str(out)]),
         ),
     )
-
-
-def _with_numbers(result: Result) -> Result:
-    """Return a result with NaN where JSON had to say null, and a log without such values."""
-    metrics = {
-        name: result[name] and {metric: math.nan if x is None else x for metric, x in result[name].items()}
-        for name in ("dense", "masked", "unrecovered")
-    }
-    log = [{name: x for name, x in entry.items() if x is not None} for entry in result["history"]]
-    return {**result, **metrics, "history": log}
 
 
 def _tiles(result: Result, bars: list[charts.BarGroup]) -> list[Tile]:

@@ -1,7 +1,7 @@
 """The model card of a pruned folder: a template file, and the facts that fill it."""
 
+import math
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from prunecli import demo
 from prunecli.checkpoints.folder import CARD, Checkpoint
 from prunecli.checkpoints.sentence_files import MODULES
 from prunecli.encoders import Encoder
+from prunecli.fields import command_line
 from prunecli.masks.budget import LayerShapes
 from prunecli.masks.formats import FILE as MASKS
 from prunecli.models.pruned import AUTO_CLASSES
@@ -141,7 +142,7 @@ def _evaluation(measured: Json, pipeline: str) -> Json:
     metrics = [
         {"type": name, "value": round(value, 6)}
         for name, value in measured["masked"].items()
-        if value is not None
+        if math.isfinite(value)
     ]
     return {"task": {"type": pipeline}, "dataset": dataset, "metrics": metrics}
 
@@ -167,7 +168,7 @@ def verify_command(folder: str, config: Json) -> str:
     words = ["prunecli", "verify-automodel", folder, "--against", source]
     if config["masks"] or config["round_to"]:
         words += ["--masks", f"{folder}/{MASKS}"]
-    return shlex.join(words)
+    return command_line(words)
 
 
 def _shapes(encoder: Encoder, number: int, layer: LayerShapes) -> list[str]:

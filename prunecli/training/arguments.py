@@ -87,7 +87,7 @@ def changed(arguments: TrainingArguments, **changes: Any) -> TrainingArguments:
 
 def steps_an_epoch(config: TrainMasksConfig, rows: int) -> int:
     """Return the optimizer steps of one pass over the data, which the processes of torchrun share."""
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = int(os.environ.get("WORLD_SIZE") or 1)
     batches = -(-rows // (config.batch_size * processes))
     return max(-(-batches // config.gradient_accumulation), 1)
 

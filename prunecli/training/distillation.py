@@ -46,20 +46,31 @@ class Teacher:
     ) -> None:
         self.model = model.train(False).requires_grad_(False)
         self.multi_label = is_multi_label(model)
-        self.stays, self.replaced, self.special = stays, replaced, torch.tensor(special)
+        self.stays, self.replaced, self.special = (
+            stays,
+            replaced,
+            torch.tensor(list(special), dtype=torch.long),
+        )
         self.weight = 1.0 if replaced else WEIGHT
 
     def varied(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Return a batch some of whose rows have tokens of others in their places, at random."""
+        if not self.replaced:
+            return inputs
         ids_BT = inputs["input_ids"]
-        may_BT = inputs["attention_mask"].bool() & ~torch.isin(ids_BT, self.special.to(ids_BT.device))
+        self.special = self.special.to(ids_BT.device)
+        may_BT = inputs["attention_mask"].bool() & ~torch.isin(ids_BT, self.special)
+        if "mask_indices" in inputs:  # what marks a position that is asked about says nothing elsewhere
+            marks = ids_BT.gather(1, inputs["mask_indices"])
+            may_BT = may_BT & ~torch.isin(ids_BT, marks)
         others_K = ids_BT[may_BT]
-        if not self.replaced or not len(others_K):
+        if not len(others_K):
             return inputs
         drawn_BT = others_K[torch.randint(len(others_K), ids_BT.shape, device=ids_BT.device)]
-        row_B1 = torch.rand_like(ids_BT[..., :1], dtype=torch.float32) < NEW_ROWS
+        rows_B = torch.rand(len(ids_BT), device=ids_BT.device) < NEW_ROWS
         token_BT = torch.rand_like(ids_BT, dtype=torch.float32) < self.replaced
-        return {**inputs, "input_ids": torch.where(may_BT & row_B1 & token_BT, drawn_BT, ids_BT)}
+        token_BT = token_BT & rows_B.view(-1, *[1] * (ids_BT.dim() - 1))  # all choices of a row, or none
+        return {**inputs, "input_ids": torch.where(may_BT & token_BT, drawn_BT, ids_BT)}
 
     def loss(self, task_loss: Tensor, student: Any, inputs: dict[str, Any]) -> Tensor:
         """Return what is trained on instead of the task's loss.

@@ -10,8 +10,7 @@ from prunecli.encoders import Encoder
 from prunecli.masks import MaskSet
 from prunecli.masks.gates import GateValues, put_gates
 from prunecli.masks.units import PRICED_GROUPS, mask_shape
-from prunecli.methods.base import GateMethod
-from prunecli.methods.gumbel_sigmoid import OPEN
+from prunecli.methods.base import OPEN, GateMethod
 from prunecli.training.budget import Lagrangian
 
 NAME = "pruning_gates"  # the attribute of the model, and so the prefix in trainer checkpoints

@@ -18,7 +18,7 @@ from prunecli.checkpoints.atomic import check_target, partial_path, publish
 from prunecli.checkpoints.run_folder import is_run
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import InputError, TargetExistsError, mend, words_of
-from prunecli.fields import plain
+from prunecli.fields import config_fields, plain
 
 log = logging.getLogger(__name__)
 
@@ -118,9 +118,11 @@ def _last(work: Path) -> str | None:
 def _check_same(work: Path, asked: dict[str, Any]) -> None:
     """Refuse to go on with other options than the run was started with."""
     before = json.loads((work / ASKED).read_text(encoding="utf-8"))
-    changed = [name for name, value in asked.items() if before.get(name) != value]
+    usual = {field.name: plain(field.default) for field in config_fields(TrainMasksConfig)}
+    before = {**usual, **before}  # options that came after it was started
+    changed = [name for name, value in asked.items() if before[name] != value]
     if changed:
         raise InputError(
-            f"{work} was started with {changed[0]} {before.get(changed[0])!r}, now it is {asked[changed[0]]!r}",
+            f"{work} was started with {changed[0]} {before[changed[0]]!r}, now it is {asked[changed[0]]!r}",
             "resume with the same options, or start over with --overwrite",
         )

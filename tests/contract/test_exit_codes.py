@@ -140,6 +140,7 @@ def test_bad_usage_is_2_and_leaves_stdout_alone(words: tuple[str, ...], tmp_path
     ("words", "said"),
     [
         (("--dry-rum",), "No such option: --dry-rum"),
+        (("--native",), "requires an argument"),
         (("--config", "options.yaml"), "has no option 'native-mode'"),
         (("--native", "sometimes"), "'sometimes' is not one of"),
     ],
@@ -149,7 +150,8 @@ def test_with_json_a_slip_is_an_object_too(
 ) -> None:
     (tmp_path / "options.yaml").write_text("native-mode: auto\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["prunecli", "apply-masks", "x", "--json", *words])
+    monkeypatch.setenv("PRUNECLI_APPLY_MASKS_JSON", "1")
+    monkeypatch.setattr(sys, "argv", ["-m prunecli", "apply-masks", "x", *words])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == ExitCode.BAD_INPUT

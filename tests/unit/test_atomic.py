@@ -160,3 +160,13 @@ def test_what_else_the_block_works_with_is_not_called_the_folder(tmp_path: Path)
     with pytest.raises(FileNotFoundError), staged_folder(tmp_path / "here" / "out"):
         Path("/nowhere/else").read_text(encoding="utf-8")
     assert list(tmp_path.rglob("*.partial")) == []
+
+
+def test_a_relative_target_is_told_from_a_relative_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError), staged_folder(Path("out")):
+        Path("data/absent").read_text(encoding="utf-8")
+    with pytest.raises(InputError, match="out could not be written"), staged_folder(Path("out")) as folder:
+        (folder.resolve() / "absent" / "file").write_text("a", encoding="utf-8")

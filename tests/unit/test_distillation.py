@@ -116,3 +116,24 @@ def test_labels_do_not_hold_for_varied_texts() -> None:
 def test_a_batch_of_special_tokens_alone_stays_as_it_is() -> None:
     inputs = {"input_ids": torch.tensor([[1, 2]]), "attention_mask": torch.tensor([[1, 1]])}
     assert Teacher(tiny.tiny_model("bert"), replaced=1.0, special=[1, 2]).varied(inputs) is inputs
+
+
+def test_marks_of_positions_stay_and_go_nowhere_else() -> None:
+    mark, rows = 99, 60
+    ids = torch.arange(rows * 12).view(rows, 12) % 80 + 10
+    ids[:, 4] = mark
+    inputs = {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "mask_indices": torch.full((rows, 1), 4),
+    }
+    varied = Teacher(tiny.tiny_model("bert"), replaced=0.9).varied(inputs)["input_ids"]
+    assert (varied != ids).any() and ((varied == mark) == (ids == mark)).all()
+
+
+def test_choices_of_a_row_are_varied_together() -> None:
+    ids = torch.arange(40 * 3 * 30).view(40, 3, 30) % 900 + 10
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    changed = (Teacher(tiny.tiny_model("bert"), replaced=0.9).varied(inputs)["input_ids"] != ids).any(-1)
+    assert 0 < changed.float().mean() < 1
+    assert (changed.all(1) | ~changed.any(1)).all()

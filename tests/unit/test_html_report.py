@@ -5,14 +5,19 @@ import json
 import math
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from prunecli.checkpoints import strict_json
+from prunecli.checkpoints.run_folder import read_result
+from prunecli.checkpoints.strict_json import write_json
 from prunecli.config import TrainMasksConfig
 from prunecli.operations.train_masks import TrainMasksResult
 from prunecli.reports import charts, html, run_record
+from prunecli.training.outcome import finished
 
 UNITS = {"head": 12, "ffn_int": 3072, "ffn_out": 768, "ffn_in": 768}
 VOID = {"meta", "link", "br", "img", "input"}
@@ -84,7 +89,7 @@ def checked(page: str) -> Checker:
     assert checker.open == []
     for picture in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
         ElementTree.fromstring(picture)
-        assert "nan" not in picture
+        assert "nan" not in picture and "inf" not in picture
     return checker
 
 
@@ -227,7 +232,14 @@ def test_every_curve_is_drawn_however_long(steps: int) -> None:
     assert ">temperature<" not in html.training_page(record(history=without_gates))
 
 
-def test_a_number_that_is_none_is_null_in_the_record_and_left_out_of_the_page() -> None:
-    run = record(history=[{"step": 1, "loss": math.inf}, {"step": 2, "loss": 0.5}])
-    assert json.loads(json.dumps(run, allow_nan=False))["result"]["history"][0]["loss"] is None
-    assert "inf" not in html.training_page(run)
+def test_a_number_that_is_none_is_null_in_the_file_nan_again_when_read_and_left_out_of_the_page(
+    tmp_path: Path,
+) -> None:
+    run = record(
+        history=[{"step": 1, "loss": math.inf}, {"step": 2, "loss": 0.5}], masked={"accuracy": math.nan}
+    )
+    write_json(tmp_path / "run.json", run)
+    assert strict_json.read_object(tmp_path / "run.json")["result"]["history"][0]["loss"] is None
+    assert math.isnan(read_result(tmp_path)["masked"]["accuracy"])
+    assert math.isnan(finished(tmp_path).masked["accuracy"])
+    checked(html.training_page(run))

@@ -26,7 +26,7 @@ def test_gates_options_need_gates(name: str) -> None:
     with pytest.raises(InputError, match="has no effect: one-shot trains no gates") as caught:
         train(method="one-shot", target_flops=0.5, **value)
     assert f"--{name.replace('_', '-')}" in caught.value.message
-    assert caught.value.fix == "--recovery-epochs trains the model that it cuts"
+    assert str(caught.value.fix).startswith("--recovery-epochs and --recovery-lr are for the model")
 
 
 @pytest.mark.parametrize("name", ANNEALED)
@@ -78,6 +78,9 @@ def test_what_is_missing_is_said(options: dict[str, Any], said: str) -> None:
         {"target_speedup": 2.0, "strict": True, "speedup_at": "8x128", "round_to": 8},
         {"target_flops": 0.5, "num_epochs": 3, "masks_lr": 0.1},
         {"method": "one-shot", "target_flops": 0.5, "num_epochs": 5},  # the default, written out
+        {"method": "one-shot", "target_flops": 0.5, "distill": "never"},
+        {"method": "mine", "target_flops": 0.5, "keep_weights": True, "num_epochs": 3},  # who knows
+        {"target_flops": 0.5, "sparsity_loss": 1.0, "resume": True},  # begun when that was taken
     ],
 )
 def test_what_is_read_is_taken(options: dict[str, Any]) -> None:
