@@ -1,6 +1,7 @@
 """What a run would do, and what it found: the records that the command line, `run.json` and the pages show."""
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,10 +152,24 @@ def check_outcome(config: TrainMasksConfig, loaded: Loaded, masks: MaskSet) -> N
         log.warning("no unit was removed: train longer, or raise --sparsity-loss or --masks-lr")
 
 
+def _warn_of_guessing(session: Session, learned: Learned) -> None:
+    task = session.task
+    if task.kind.name != "classification" or task.metrics[0] != "accuracy":
+        return
+    labels = Counter(session.features.validation["labels"])
+    most = max(labels.values()) / labels.total()
+    if learned.masked["accuracy"] <= most:
+        log.warning(
+            "the model guesses: accuracy %.4f, and the most frequent label alone gives %.4f; keep more, or train",
+            learned.masked["accuracy"], most,
+        )  # fmt: skip
+
+
 def outcome(
     session: Session, learned: Learned, target: Target | None, dense: dict[str, float] | None
 ) -> TrainMasksResult:
-    """Gather what a finished run found."""
+    """Gather what a finished run found, and say so where that is a model that guesses."""
+    _warn_of_guessing(session, learned)
     masks, encoder, tokens = learned.masks, session.loaded.encoder, session.features.mean_length
     model = session.loaded.model
     return TrainMasksResult(

@@ -99,6 +99,7 @@ def test_recovery_follows_scores_and_widths_are_multiples(
     run = prune(tmp_path / "run", **asked, recovery_epochs=1, recovery_lr=1.0)  # far too much
     assert run.unrecovered == prune(tmp_path / "alone", **asked).masked
     assert run.masked["accuracy"] < run.unrecovered["accuracy"] and "recovery lowered accuracy" in caplog.text
+    assert "the model guesses: accuracy 0.5000" in caplog.text
     assert all(width % 16 == 0 for width in run.kept["ffn_int"])
     assert run.steps == 6 and run.target.reached <= 0.5
     proven(run, tmp_path / "cut")
