@@ -83,9 +83,18 @@ def _rows(result: "TrainMasksResult") -> list[list[str]]:
         rows.insert(1, [f"{metric} before recovery", "", f"{result.unrecovered[metric]:.4f}", ""])
     if result.target is not None:
         asked, reached = result.target.asked, result.target.reached
+        from prunecli.masks.prices import UNITS
+
         gates = result.target.expected
         expected = "" if gates is None else f", {gates:.1%} of the gates"
-        rows.append([f"budget: {result.target.unit}", "", f"{asked:.1%} asked{expected}", f"{reached:.2%}"])
+        rows.append(
+            [
+                f"budget: {UNITS[result.target.unit]}",
+                "",
+                f"{asked:.1%} asked{expected}",
+                f"{reached:.2%}",
+            ]
+        )
         if result.target.measured is not None:
             rows.append(
                 [

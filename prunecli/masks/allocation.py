@@ -16,7 +16,7 @@ import numpy.typing as npt
 from prunecli.encoders import Encoder
 from prunecli.errors import NothingLeftError
 from prunecli.masks.mask_set import Array
-from prunecli.masks.prices import Prices
+from prunecli.masks.prices import UNITS, Prices
 
 FEWEST_WIDTHS = 16
 BISECTIONS = 200  # of the exchange rate, whose logarithm starts within +-700: to the last bit of a double
@@ -65,9 +65,8 @@ def _nothing_left(curves: list[_Curve], prices: Prices, budget: float) -> Nothin
     """Return the error that says what the least is that keeps anything."""
     cheapest = min((float(curve.prices[1]) for curve in curves if len(curve.prices) > 1), default=0.0)
     least, fixed = (prices.fixed + cheapest) / prices.dense, prices.fixed / prices.dense
-    unit = {"ms": "time", "params": "parameters", "flops": "FLOPs"}.get(prices.unit, prices.unit)
     said = f" ({fixed:.1%} cannot be cut)" if fixed > 0.001 else ""
-    share = f"{budget / prices.dense:.1%} of the dense encoder's {unit}"
+    share = f"{budget / prices.dense:.1%} of the dense encoder's {UNITS[prices.unit]}"
     more = f"ask for {math.ceil(100 * least) / 100:g} or more, or let other groups go, too"
     return NothingLeftError(
         f"{share} pay for no unit: the least that keeps one is {least:.1%}{said}",

@@ -16,6 +16,7 @@ from prunecli.masks.budget import LayerShapes, layer_shape
 from prunecli.masks.units import PRICED_GROUPS, mask_shape
 
 Table = npt.NDArray[np.float64]
+UNITS = {"flops": "FLOPs", "params": "parameters", "ms": "time"}  # as people say them
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,11 +195,11 @@ def _line(name: str, points: Points, axes: Axes) -> Line:
 
 
 def _apart(lines: Sequence[Line]) -> tuple[Line, ...]:
-    """Move the labels at the right edge down until none overlaps the one above it."""
-    free = -math.inf
+    """Move the labels at the right edge up until none overlaps the one below it, or what stands under the axis."""
+    free: float = CURVE_HEIGHT - BOTTOM - 1
     moved = {}
-    for line in sorted(lines, key=lambda line: line.last.y):
-        y = max(line.last.y, free)
+    for line in sorted(lines, key=lambda line: -line.last.y):
+        y = min(line.last.y, free)
         moved[line.name] = replace(line, last=replace(line.last, y=y))
-        free = y + LABEL_HEIGHT
+        free = y - LABEL_HEIGHT
     return tuple(moved[line.name] for line in lines)

@@ -7,6 +7,7 @@ from typing import Any
 
 from prunecli.config import TrainMasksConfig
 from prunecli.fields import command_line, config_fields, plain
+from prunecli.masks import prices
 from prunecli.reports import charts
 from prunecli.reports.templates import fill
 
@@ -129,7 +130,7 @@ def _comparison(result: Result) -> list[tuple[str, str, str, str]]:
         expected = "" if gates is None else f", {gates:.1%} of the gates"
         rows.append(
             (
-                f"budget of {result['target']['unit']}",
+                f"budget of {prices.UNITS[result['target']['unit']]}",
                 "100%",
                 f"{reached:.2%}",
                 f"{asked:.1%} asked{expected}",

@@ -219,7 +219,7 @@ def test_thinned_points_keep_their_mean() -> None:
 def test_a_budget_and_a_refit_are_shown() -> None:
     budget = {"unit": "flops", "asked": 0.3, "expected": 0.31, "reached": 0.2999}
     page = html.training_page(record(target=budget, refit=(0.21, 0.02), history=[]))
-    assert "budget of flops" in page and "29.99%" in page and "30.0% asked" in page
+    assert "budget of FLOPs" in page and "29.99%" in page and "30.0% asked" in page
     assert "0.21" in page and "0.02" in page
 
 
