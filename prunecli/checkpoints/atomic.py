@@ -66,7 +66,7 @@ def staged_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
         publish(staging, target)
     except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
-        if isinstance(error, OSError) and _is_of(error, staging):
+        if isinstance(error, OSError) and _is_of(error, staging, target):
             raise InputError(
                 f"{target} could not be written: {error.strerror or error}",
                 f"{mend(error)}; nothing was left behind",
@@ -74,14 +74,14 @@ def staged_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
         raise
 
 
-def _is_of(error: OSError, staging: Path) -> bool:
+def _is_of(error: OSError, staging: Path, target: Path) -> bool:
     """Say whether it is the folder that could not be written, and not something else that the block works with."""
     if error.errno in (*FULL, errno.EROFS, errno.EIO):
         return True
     if error.filename is None:
         return False
     place, mine = Path(os.fsdecode(error.filename)).resolve(), staging.resolve()
-    return place.is_relative_to(mine) or mine.is_relative_to(place) or place == mine.with_suffix("")
+    return place.is_relative_to(mine) or mine.is_relative_to(place) or place == target.resolve()
 
 
 def publish(staging: Path, target: Path) -> None:

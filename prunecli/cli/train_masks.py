@@ -35,10 +35,10 @@ def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
         result = train_masks.run(config, progress)
     out.table(["", "dense", "masked", "kept"], _rows(result))
     out.result(result, quiet=str(result.out), verb=config.verb)
-    out.line("Next: " + _cut_command(result.out, result.out.name))
     missed = result.target is not None and result.target.missed
     if missed:
         out.line(f"The cut model is over 5 % slower than --target-speedup {config.target_speedup:g} asked.")
+    out.line("Next: " + _cut_command(result.out, result.out.name))
     return ExitCode.VERDICT_NO if missed and config.strict else ExitCode.DONE
 
 
@@ -66,6 +66,8 @@ def _plan_rows(plan: "TrainMasksPlan") -> list[list[str]]:
 
 def _rows(result: "TrainMasksResult") -> list[list[str]]:
     """Return what was measured and counted, dense and masked."""
+    from prunecli.masks.prices import UNITS
+
     metric = result.metric
     dense = "new head" if result.dense is None else f"{result.dense[metric]:.4f}"
     flops, parameters = result.flops, result.parameters
@@ -83,8 +85,6 @@ def _rows(result: "TrainMasksResult") -> list[list[str]]:
         rows.insert(1, [f"{metric} before recovery", "", f"{result.unrecovered[metric]:.4f}", ""])
     if result.target is not None:
         asked, reached = result.target.asked, result.target.reached
-        from prunecli.masks.prices import UNITS
-
         gates = result.target.expected
         expected = "" if gates is None else f", {gates:.1%} of the gates"
         rows.append(

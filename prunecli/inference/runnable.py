@@ -165,7 +165,7 @@ def _load_remote(checkpoint: Checkpoint, head: str, trusted: bool) -> tuple[PreT
     try:
         model, report = auto.from_pretrained(
             checkpoint.path,
-            trust_remote_code=True,
+            trust_remote_code=trusted,
             dtype=torch.float32,
             local_files_only=True,
             output_loading_info=True,

@@ -5,13 +5,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from prunecli.checkpoints.folder import KEPT_TOKENS, Checkpoint, read_checkpoint
+from prunecli.checkpoints.folder import KEPT_TOKENS, Checkpoint
 from prunecli.checkpoints.kinds.base import Reading
 from prunecli.checkpoints.run_folder import is_run
 from prunecli.checkpoints.source import find_folder
 from prunecli.config import VerifyConfig
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
+from prunecli.inference.runnable import read_runnable
 from prunecli.masks import formats
 from prunecli.models.pruned import AUTO_CLASSES
 from prunecli.models.shipped import encoder_of, head_of, is_ours
@@ -48,7 +49,7 @@ def run(config: VerifyConfig) -> VerifyResult:
     Raises:
         PruneError: The folder is no checkpoint, its code is not trusted, or the reference cannot be used.
     """
-    checkpoint = read_checkpoint(find_folder(config.checkpoint))
+    checkpoint = read_runnable(find_folder(config.checkpoint))
     against = None if config.against is None else find_folder(config.against)
     if config.masks is not None and against is not None and made_of(checkpoint, against) is not None:
         raise InputError(
@@ -81,8 +82,12 @@ def run(config: VerifyConfig) -> VerifyResult:
 def _hint(config: VerifyConfig, checkpoint: Checkpoint, against: Path | None) -> str | None:
     """Say what a cut model has to be compared with, where it was compared with a dense one as it stands."""
     own = checkpoint.path / formats.FILE
-    if against is None or config.masks is not None or is_run(against) or not own.is_file():
+    if against is None or config.masks is not None or not own.is_file():
         return None
+    if is_run(against):
+        return (
+            f"if it was rounded or cut with other masks than the run's: --masks {own} compares it with those"
+        )
     return (
         f"{against} has all its units; --masks {own} gates it first. Where weights were trained along, name the run "
         f"folder with --against instead"

@@ -15,7 +15,7 @@ from typing import Any
 from accelerate import PartialState
 
 from prunecli.checkpoints.atomic import check_target, partial_path, publish
-from prunecli.checkpoints.run_folder import is_run
+from prunecli.checkpoints.run_folder import is_run, read_record
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import InputError, TargetExistsError, mend, words_of
 from prunecli.fields import config_fields, plain
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 ASKED = "config.json"
 ENOUGH = 1_000_000  # bytes: a disk with less is what made a write fail
 FREE = (
+    "out",  # the folder is the same one, however it is spelled
     "resume",
     "overwrite",
     "report_to",
@@ -35,8 +36,15 @@ FREE = (
 
 
 def is_finished(config: TrainMasksConfig) -> bool:
-    """Say whether a run that is asked to resume stands there whole."""
-    return config.resume and is_run(config.out_folder)
+    """Say whether a run that is asked to resume stands there whole.
+
+    Raises:
+        InputError: It was made with other options.
+    """
+    if not config.resume or not is_run(config.out_folder):
+        return False
+    _check_same(config.out_folder, read_record(config.out_folder).get("config", {}), _asked(config))
+    return True
 
 
 def check_run_target(config: TrainMasksConfig) -> None:
@@ -94,10 +102,10 @@ def finish(work: Path, target: Path) -> None:
 
 def _open(work: Path, config: TrainMasksConfig) -> str | None:
     """Find the interrupted run's folder and last checkpoint, or make an empty folder."""
-    asked = {name: value for name, value in plain(asdict(config)).items() if name not in FREE}
+    asked = _asked(config)
     last = _last(work) if config.resume or not PartialState().is_main_process else None
     if last is not None:
-        _check_same(work, asked)
+        _check_same(work, json.loads((work / ASKED).read_text(encoding="utf-8")), asked)
     elif PartialState().is_main_process:
         shutil.rmtree(work, ignore_errors=True)
         try:
@@ -115,9 +123,13 @@ def _last(work: Path) -> str | None:
     return str(steps[max(steps)]) if steps else None
 
 
-def _check_same(work: Path, asked: dict[str, Any]) -> None:
+def _asked(config: TrainMasksConfig) -> dict[str, Any]:
+    """Return the options that decide what comes out."""
+    return {name: value for name, value in plain(asdict(config)).items() if name not in FREE}
+
+
+def _check_same(work: Path, before: dict[str, Any], asked: dict[str, Any]) -> None:
     """Refuse to go on with other options than the run was started with."""
-    before = json.loads((work / ASKED).read_text(encoding="utf-8"))
     usual = {field.name: plain(field.default) for field in config_fields(TrainMasksConfig)}
     before = {**usual, **before}  # options that came after it was started
     changed = [name for name, value in asked.items() if before[name] != value]

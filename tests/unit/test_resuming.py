@@ -1,12 +1,16 @@
 """A run grows beside its target, and goes on only with the options that it was started with."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from prunecli.checkpoints.run_folder import NEEDED
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import InputError, TargetExistsError
+from prunecli.fields import plain
 from prunecli.training.resuming import check_run_target, finish, is_finished, work_folder
 
 
@@ -101,8 +105,11 @@ def test_an_interrupted_run_asks_what_to_do(tmp_path: Path) -> None:
 
 def test_a_finished_run_is_resumed_by_doing_nothing(tmp_path: Path) -> None:
     (tmp_path / "run" / "model").mkdir(parents=True)
-    (tmp_path / "run" / "run.json").write_text("{}")
+    made = {"config": plain(asdict(config(tmp_path / "run"))), "result": dict.fromkeys(NEEDED)}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(made))
     assert is_finished(config(tmp_path / "run", resume=True))
     check_run_target(config(tmp_path / "run", resume=True))
+    with pytest.raises(InputError, match=r"was started with seed .*, now it is 3"):
+        is_finished(config(tmp_path / "run", resume=True, seed=3))
     with pytest.raises(TargetExistsError):
         check_run_target(config(tmp_path / "run"))
