@@ -78,3 +78,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = next((module for module, names in CLASSES.items() if name in names), "prunecli.api")
     return getattr(importlib.import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    """Name what there is, imported or not."""
+    return sorted({*globals(), *__all__})

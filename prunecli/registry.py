@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from prunecli.errors import InputError
 
 T = TypeVar("T")
+SHORT = 4  # letters that say what a name is short for
 
 
 @dataclass(frozen=True)
@@ -63,5 +64,9 @@ class Registry(Generic[T]):
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Ask what a misspelt name may have meant; None where nothing is near."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+    known = list(known)
+    short = name[:-1]  # `tokens` is meant for `token-classification`
+    near = difflib.get_close_matches(name, known, n=1) or [
+        one for one in known if len(short) >= SHORT and one.startswith(short)
+    ]
     return f"did you mean {near[0]}?" if near else None

@@ -21,7 +21,8 @@ from prunecli.cli import (
 )
 from prunecli.cli.options import add_command, wants_json
 from prunecli.cli.output import Output, say_error
-from prunecli.errors import ExitCode, InputError, PruneError
+from prunecli.cli.usage import usage_error
+from prunecli.errors import ExitCode, PruneError
 
 VERBS = (
     train_masks.VERB,
@@ -97,12 +98,9 @@ def _say_usage(error: Any) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return int(error.exit_code)
-    names = {verb.config.verb for verb in VERBS}
-    verb = next((word for word in sys.argv[1:] if word in names), "")
-    usage = InputError(
-        error.format_message().rstrip("."),
-        f"{' '.join(['prunecli', verb]).strip()} --help shows what it takes",
-    )
+    configs = {verb.config.verb: verb.config for verb in VERBS}
+    verb = next((word for word in sys.argv[1:] if word in configs), "")
+    usage = usage_error(error, configs.get(verb))
     Output(as_json=wants_json(verb)).error(usage, verb)
     say_error(usage.message, usage.fix)
     return usage.exit_code

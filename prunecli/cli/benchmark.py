@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from prunecli import demo
+from prunecli.cli.loading import loading
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import BenchmarkConfig
@@ -19,7 +20,8 @@ def _run(config: BenchmarkConfig, out: Output) -> ExitCode:
     for name in (config.checkpoint, config.other):
         local_model(name or config.checkpoint, "")
     out.line("Loading torch and transformers ...")
-    from prunecli.operations import benchmark
+    with loading():
+        from prunecli.operations import benchmark
 
     with out.progress() as progress:
         result = (benchmark.tables if config.table else benchmark.run)(config, progress)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from prunecli import methods
+from prunecli.cli.loading import loading
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import CompareConfig
@@ -15,13 +16,16 @@ if TYPE_CHECKING:
 
 def _run(config: CompareConfig, out: Output) -> ExitCode:
     from prunecli.checkpoints.source import local_model
+    from prunecli.tasks import check_task
 
     for name in config.method_names:
         if name not in (ALL, UNTRAINED):
             methods.check(name, "--methods")
     local_model(config.model, config.task)
+    check_task(config.task, config.data_dir)
     out.line("Loading torch and transformers ...")
-    from prunecli.operations import compare
+    with loading():
+        from prunecli.operations import compare
 
     with out.progress() as progress:
         result = compare.run(config, progress)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prunecli.cli.loading import loading
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import ConvertConfig
@@ -20,7 +21,8 @@ def _run(config: ConvertConfig, out: Output) -> ExitCode:
     local_model(config.source, "")
     if Path(config.source).exists():
         os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when transformers is imported
-    from prunecli.operations import convert
+    with loading():
+        from prunecli.operations import convert
 
     result = convert.run(config)
     out.result(result, quiet=str(result.out) if result.written else "", verb=config.verb)

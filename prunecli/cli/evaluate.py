@@ -1,5 +1,6 @@
 """`prunecli evaluate`."""
 
+from prunecli.cli.loading import loading
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import EvaluateConfig
@@ -8,10 +9,13 @@ from prunecli.errors import ExitCode
 
 def _run(config: EvaluateConfig, out: Output) -> ExitCode:
     from prunecli.checkpoints.source import local_model
+    from prunecli.tasks import check_task
 
     local_model(config.checkpoint, config.task)
+    check_task(config.task, config.data_dir)
     out.line("Loading torch and transformers ...")
-    from prunecli.operations import evaluate
+    with loading():
+        from prunecli.operations import evaluate
 
     with out.progress() as progress:
         result = evaluate.run(config, progress)

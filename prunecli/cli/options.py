@@ -17,6 +17,7 @@ from prunecli.fields import OUTPUT, Field, VerbConfig, as_items, config_fields
 from prunecli.registry import nearest
 
 Run = Callable[[Any, Output], ExitCode]
+AS_YAML = "name a file with an option a line, as `num-epochs: 3`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +148,9 @@ def _read_config(path: Path, config: type[VerbConfig]) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"--config {path} cannot be read: {words_of(error)}") from None
+        raise InputError(f"--config {path} cannot be read: {words_of(error)}", AS_YAML) from None
     if not isinstance(values, dict):
-        raise InputError(
-            f"--config {path} is no YAML or JSON mapping of options", "write `num-epochs: 3`, a line each"
-        )
+        raise InputError(f"--config {path} is no YAML or JSON mapping of options", AS_YAML)
     known = {field.name.rstrip("_"): field for field in config_fields(config)}
     found = {}
     for key, value in values.items():

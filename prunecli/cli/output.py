@@ -112,7 +112,7 @@ class Output:
     def _say_progress(self, label: str, done: int, total: int) -> None:
         if not self.quiet and time.monotonic() - self.said >= SECONDS_BETWEEN:
             self.said = time.monotonic()
-            self.line(f"{label} ({done}/{total})")
+            self.line(f"{label} ({done}/{total})" if total > 1 else label)
 
 
 class _TalkHandler(logging.Handler):
@@ -148,7 +148,9 @@ def _spoken(text: str) -> str:
 def _quieten_libraries() -> None:
     """Keep bars and chatter of the libraries out of logs; set before they are imported."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TQDM_DISABLE", "1")
     if not sys.stderr.isatty():
         os.environ.setdefault("NO_COLOR", "1")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from prunecli.cli.loading import loading
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import PredictConfig
@@ -17,15 +18,19 @@ def _run(config: PredictConfig, out: Output) -> ExitCode:
     from prunecli.checkpoints.source import find_folder
     from prunecli.inference.formats import STDIN
     from prunecli.inference.formats.base import check_readable
+    from prunecli.inference.kinds import KINDS
 
     find_folder(config.checkpoint)
+    if config.kind is not None:
+        KINDS.check(config.kind, "--kind")
     if config.source != STDIN:
         check_readable(Path(config.source))
     os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when transformers is imported
     reads_stdin = config.source == STDIN and config.query is None and config.calibrate is None
     if reads_stdin and sys.stdin is not None and sys.stdin.isatty():
         out.line("Reading standard input; end it with Ctrl-D ...")
-    from prunecli.operations import predict
+    with loading():
+        from prunecli.operations import predict
 
     if config.calibrate is not None:
         return _calibrate(config, out)

@@ -1,5 +1,6 @@
 """`prunecli self-test`."""
 
+from prunecli.cli.loading import loading
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import SelfTestConfig
@@ -13,7 +14,8 @@ def _run(config: SelfTestConfig, out: Output) -> ExitCode:
         out.data("\n".join(f"{name}: {value}" for name, value in versions().items()), versions())
         return ExitCode.DONE
     out.line("Running train-masks, apply-masks, verify-automodel and predict on the bundled model ...")
-    from prunecli.operations import self_test
+    with loading():
+        from prunecli.operations import self_test
 
     result = self_test.run(config)
     rows = [

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from prunecli import methods
 from prunecli.cli.compare import show
+from prunecli.cli.loading import loading
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import TrainMasksConfig
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
 
 def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
     from prunecli.checkpoints.source import local_model
+    from prunecli.tasks import check_task
 
     methods.check(config.method_name)
-    if not config.resume:  # a run that is finished needs its model no more
+    if not config.resume:  # a run that is finished needs model and data no more
         local_model(config.model, config.task)
+        check_task(config.task, config.data_dir)
     out.line("Loading torch and transformers ...")
-    from prunecli.operations import train_masks
+    with loading():
+        from prunecli.operations import train_masks
 
     if config.dry_run:
         plan = train_masks.plan(config)

@@ -1,5 +1,6 @@
 """`prunecli verify-automodel`."""
 
+from prunecli.cli.loading import loading
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
 from prunecli.config import VerifyConfig
@@ -11,7 +12,8 @@ def _run(config: VerifyConfig, out: Output) -> ExitCode:
 
     for folder in (config.checkpoint, config.against or config.checkpoint):
         find_folder(folder)
-    from prunecli.operations import verify_automodel
+    with loading():
+        from prunecli.operations import verify_automodel
 
     result = verify_automodel.run(config)
     failed = out.findings(result.findings)

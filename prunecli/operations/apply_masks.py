@@ -158,7 +158,8 @@ def _masks(config: ApplyMasksConfig, checkpoint: Checkpoint, encoder: Encoder, a
             return MaskSet({})
         raise InputError(
             f"{config.source} is a checkpoint, not a run folder of train-masks",
-            "say which masks with --masks PATH, or which texts it shall read with --prune-vocab CORPUS",
+            "run train-masks on it first, or say which masks with --masks PATH, or which texts it shall read with "
+            "--prune-vocab CORPUS",
         )
     masks = formats.read(config.masks or config.source, encoder, config.mask_convention)
     masks.check(encoder, str(checkpoint.path))

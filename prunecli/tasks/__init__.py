@@ -10,6 +10,6 @@ metrics.py, squad.py, entities.py   the arithmetic of scores
 """
 
 from prunecli.tasks.base import Task, known_task, tasks
-from prunecli.tasks.data import TaskData, load_split, load_task
+from prunecli.tasks.data import TaskData, check_task, load_split, load_task
 
-__all__ = ["Task", "TaskData", "known_task", "load_split", "load_task", "tasks"]
+__all__ = ["Task", "TaskData", "check_task", "known_task", "load_split", "load_task", "tasks"]

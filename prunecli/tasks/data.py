@@ -11,7 +11,7 @@ from prunecli.checkpoints.source import is_out_of_reach
 from prunecli.errors import InputError, OfflineError, words_of
 from prunecli.tasks.base import Task, known_task, tasks
 from prunecli.tasks.columns import shapes_of, values_of
-from prunecli.tasks.files import SUFFIXES, find_split, read_table
+from prunecli.tasks.files import SUFFIXES, check_place, find_split, read_table
 from prunecli.tasks.kinds.base import Target, with_metrics
 from prunecli.tasks.own import Asked, changed, check_columns, own_task
 
@@ -89,6 +89,24 @@ def load_task(
     return TaskData(task, train, validation, source)
 
 
+def check_task(name: str, data_dir: Path | None = None) -> None:
+    """Refuse a task that is not known, or a place of data that is not there; nothing is read.
+
+    Args:
+        name: A task of the table, or the path of a data file or folder.
+        data_dir: Folder with the task's files.
+
+    Raises:
+        InputError: The nearest name is told.
+    """
+    if _is_own(name):
+        check_place(Path(name), file=True)
+        return
+    known_task(name)
+    if data_dir is not None:
+        check_place(data_dir)
+
+
 def load_split(
     name: str,
     split: str | None = None,
@@ -133,8 +151,9 @@ def _read_task(
 ) -> tuple[Task, list[File], str]:
     """Find a task and read its files: those of training and validation, or of one split only."""
     splits = (only,) if only else (TRAIN, VALIDATION)
-    own = Path(name)
-    if name not in tasks() and (own.exists() or own.suffix in SUFFIXES):
+    check_task(name, data_dir)
+    if _is_own(name):
+        own = Path(name)
         files = _own_files(own, splits)
         task = own_task(own.stem, files[0].name, shapes_of(files[0].rows), asked)
         check_columns(task, shapes_of(files[0].rows), files[0].name)
@@ -145,14 +164,15 @@ def _read_task(
     return task, *_known_files(task, [named.get(split, split) for split in splits], data_dir)
 
 
+def _is_own(name: str) -> bool:
+    """Say whether a name means data of one's own, and no task of the table."""
+    return name not in tasks() and (Path(name).exists() or Path(name).suffix in SUFFIXES)
+
+
 def _own_files(path: Path, splits: Sequence[str]) -> list[File]:
     """Read one's own data: one file, or those of some splits."""
     if path.is_dir():
         return [_file(find_split(path, split, split not in (TRAIN, VALIDATION))) for split in splits]
-    if not path.is_file():
-        raise InputError(
-            f"{path} does not exist", "name a data file, a folder of train and validation files, or a task"
-        )
     return [_file(path)]
 
 
@@ -162,6 +182,9 @@ def _known_files(task: Task, splits: Sequence[str], data_dir: Path | None) -> tu
     if folder is None:
         return _from_hub(task, splits), "/".join(task.hub)
     usual = (task.train, task.validation)
+    unknown = set(splits) - {*usual}
+    if data_dir is None and unknown:
+        raise InputError(f"task {task.name} has no split {unknown.pop()}", f"it has {' and '.join(usual)}")
     files = [_file(find_split(folder, split, split not in usual)) for split in splits]
     return files, "bundled" if data_dir is None else str(data_dir)
 

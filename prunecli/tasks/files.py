@@ -6,6 +6,7 @@ from typing import Any
 
 from prunecli.checkpoints import strict_json
 from prunecli.errors import InputError, words_of
+from prunecli.registry import nearest
 
 CHANGED = re.compile(
     r"Column\(/(.+)\) changed from (\w+) to (\w+)"
@@ -24,14 +25,37 @@ def find_split(folder: Path, split: str, exact: bool = False) -> Path:
     Raises:
         InputError: The folder or the file is missing.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder", "name the folder with the task's files with --data-dir")
+    check_place(folder)
     plain = () if exact else (split.split("_")[0],)
     for name in (split, *plain, *(("dev",) if "validation" in (split, *plain) else ())):
         for suffix in SUFFIXES:
             if (folder / f"{name}{suffix}").is_file():
                 return folder / f"{name}{suffix}"
-    raise InputError(f"{folder} has no {split} file", f"put {split}{{{','.join(SUFFIXES)}}} into it")
+    there = sorted(file.name for file in folder.iterdir() if file.suffix in SUFFIXES)
+    put = f"put {split}{{{','.join(SUFFIXES)}}} into it"
+    raise InputError(f"{folder} has no {split} file", f"it has {', '.join(there)}; {put}" if there else put)
+
+
+def check_place(place: Path, file: bool = False) -> None:
+    """Refuse a place of data that is not there, before anything is read; the nearest name is told.
+
+    Args:
+        place: A folder with a task's files.
+        file: Whether one file will do.
+
+    Raises:
+        InputError: There is no such folder or file.
+    """
+    if place.is_dir() or (file and place.is_file()):
+        return
+    if place.is_file():
+        raise InputError(f"{place} is a file, not a folder", "name the folder with the task's files")
+    beside = [entry.name for entry in place.parent.iterdir()] if place.parent.is_dir() else []
+    raise InputError(
+        f"{place} does not exist",
+        nearest(place.name, beside)
+        or "name a folder of train and validation files, or a data file as the task",
+    )
 
 
 def read_table(path: Path) -> Any:

@@ -215,8 +215,8 @@ def test_a_file_may_hold_everything(parse: Parse, tmp_path: Path) -> None:
     ("text", "message", "fix"),
     [
         ("num_epoch: 3\n", "no option 'num_epoch'", "num_epochs"),
-        ("- lr\n", "is no YAML or JSON mapping of options", "write `num-epochs: 3`, a line each"),
-        ("lr: [\n", "cannot be read", None),
+        ("- lr\n", "is no YAML or JSON mapping of options", "as `num-epochs: 3`"),
+        ("lr: [\n", "cannot be read", "as `num-epochs: 3`"),
     ],
 )
 def test_a_broken_file_says_what_is_wrong(

@@ -209,3 +209,70 @@ def test_an_interrupt_is_130(tmp_path: Path) -> None:
     assert child.returncode == ExitCode.INTERRUPTED == 130
     assert stdout == b""
     assert b"Traceback" not in stderr
+
+
+LOST = """
+import os, signal
+from prunecli.cli.loading import loading
+with loading():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:  # as libraries do around an import that may fail
+        pass
+print("went on")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+def test_an_interrupt_while_libraries_are_imported_is_not_lost(tmp_path: Path) -> None:
+    done = run(cwd=tmp_path, code=LOST)
+    assert (done.returncode, done.stdout, done.stderr) == (ExitCode.INTERRUPTED, "", "interrupted\n")
+
+
+SLIPS = {
+    "task": (["train-masks", "demo", "dmeo"], "task 'dmeo' is not known", "did you mean demo?"),
+    "file": (["compare", "demo", "row.csv"], "row.csv does not exist", "did you mean rows.csv?"),
+    "folder": (["evaluate", "demo", "sst2", "--data-dir", "dat"], "dat does not exist", "did you mean data?"),
+    "kind": (
+        ["predict", "demo", "rows.csv", "--kind", "tokens"],
+        "'tokens' is not known",
+        "token-classification",
+    ),
+    "number": (["benchmark", "demo", "--batch-sizes", "1,8"], "is '1,8', but it must be a whole", "repeat"),
+    "file of options": (["benchmark", "demo", "--config", "no.yaml"], "No such file", "an option a line"),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_slips_in_a_line_are_told_before_torch_is_loaded(
+    slip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, said, hint = SLIPS[slip]
+    (tmp_path / "rows.csv").write_text("text,label\n")
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["prunecli", *words])
+    monkeypatch.setattr("prunecli.cli.loading.signal.signal", lambda *_: pytest.fail("torch is being loaded"))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == ExitCode.BAD_INPUT
+    error, _, fix = capsys.readouterr().err.partition("hint: ")
+    assert said in error and hint in fix
+
+
+def test_a_bad_value_is_named_with_the_place_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["prunecli", "train-masks", "demo", "demo"])
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setenv("PRUNECLI_TRAIN_MASKS_NUM_EPOCHS", "x")
+        main()
+    assert (
+        "--num-epochs is 'x', but it must be a whole number (PRUNECLI_TRAIN_MASKS_NUM_EPOCHS says so)"
+        in capsys.readouterr().err
+    )
+    (tmp_path / "options.yaml").write_text("lr: fast\n")
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--config", str(tmp_path / "options.yaml")])
+    with pytest.raises(SystemExit):
+        main()
+    assert "--lr is 'fast', but it must be a number (--config says so)" in capsys.readouterr().err

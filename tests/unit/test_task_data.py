@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from prunecli.errors import InputError, OfflineError
-from prunecli.tasks import load_task, tasks
+from prunecli.tasks import load_split, load_task, tasks
 from prunecli.tasks.data import targets
 from prunecli.tasks.files import find_split
 
@@ -226,6 +226,19 @@ def test_a_known_task_with_a_data_folder_is_not_a_folder_of_that_name(
 def test_a_data_file_that_is_not_there_is_named(name: str) -> None:
     with pytest.raises(InputError, match=f"{name} does not exist"):
         load_task(name)
+
+
+def test_a_label_that_never_changes_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("text,label\n" + "a,yes\n" * 4)
+    load_task(str(file))
+    assert "column 'label' holds 'yes' in every row" in caplog.text
+
+
+def test_a_bundled_task_has_its_own_splits_only() -> None:
+    with pytest.raises(InputError, match="task demo has no split test") as raised:
+        load_split("demo", "test")
+    assert raised.value.fix == "it has train and validation"
 
 
 def test_an_unknown_task_names_the_nearest() -> None:

@@ -10,7 +10,7 @@ from prunecli.checkpoints.folder import check_folder
 from prunecli.checkpoints.kinds.base import Kind, peek
 from prunecli.checkpoints.run_folder import is_run, model_of
 from prunecli.errors import InputError
-from prunecli.registry import Registry
+from prunecli.registry import Registry, nearest
 
 
 @cache
@@ -65,5 +65,6 @@ def target(name: str) -> Kind:
     """
     writable = [known for known, kind in kinds().items() if kind.make is not None]
     if name not in writable:
-        raise InputError(f"--to {name!r} is no kind that can be written", f"kinds: {', '.join(writable)}")
+        hint = nearest(name, writable) or f"kinds: {', '.join(writable)}"
+        raise InputError(f"--to {name!r} is no kind that can be written", hint)
     return kinds()[name]

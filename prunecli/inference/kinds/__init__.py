@@ -1,15 +1,19 @@
 """Kinds of use, one file each; the folder's listing is the registry. A file defines `KIND`, a class."""
 
+from typing import TYPE_CHECKING
+
 from prunecli.checkpoints.folder import Checkpoint
 from prunecli.config import PredictConfig
 from prunecli.errors import InputError, UnsupportedModelError
-from prunecli.inference.kinds.base import Kind
 from prunecli.registry import Registry
 
-KINDS = Registry[type[Kind]](__name__, "KIND")
+if TYPE_CHECKING:
+    from prunecli.inference.kinds.base import Kind
+
+KINDS = Registry["type[Kind]"](__name__, "KIND")
 
 
-def kind_of(checkpoint: Checkpoint, asked: str | None) -> tuple[str, type[Kind]]:
+def kind_of(checkpoint: Checkpoint, asked: str | None) -> "tuple[str, type[Kind]]":
     """Find the kind for a checkpoint, and its name: the one that is asked for, else the one that its config means.
 
     Raises:

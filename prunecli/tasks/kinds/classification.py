@@ -1,5 +1,6 @@
 """One label of several for a text or a pair. Labels are words, or numbers from 0."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from prunecli.tasks.base import Task
     from prunecli.tasks.data import TaskData
 
+log = logging.getLogger(__name__)
+
 
 def _reader(task: "Task") -> Reader:
     find = id_of(task)
@@ -27,7 +30,12 @@ def _reader(task: "Task") -> Reader:
 
 
 def _complete(task: "Task", labels: Sequence[Any]) -> "Task":
-    return replace(task, labels=names_in(labels, task.label_column))
+    names, held = names_in(labels, task.label_column), set(labels) - {None, -1}
+    if len(held) == 1:
+        log.warning(
+            "column %r holds %r in every row: nothing can be learnt from it", task.label_column, *held
+        )
+    return replace(task, labels=names)
 
 
 def _config(task: "Task") -> dict[str, Any]:

@@ -1,0 +1,37 @@
+"""What is wrong with a command line, in the words that everything else that is wrong is told in."""
+
+from typing import Any
+
+from prunecli.errors import InputError
+from prunecli.fields import TYPES, VerbConfig, config_fields
+
+PLACES = {"ENVIRONMENT": "{variable} says so", "DEFAULT_MAP": "--config says so"}
+
+
+def usage_error(error: Any, config: type[VerbConfig] | None) -> InputError:
+    """Translate an error of click's, which typer keeps to itself.
+
+    Args:
+        error: What the parser raised.
+        config: Of the verb on the line; None where there is none.
+    """
+    return (config and _bad_value(error, config)) or InputError(
+        error.format_message().rstrip("."),
+        f"{' '.join(['prunecli', config.verb if config else '']).strip()} --help shows what it takes",
+    )
+
+
+def _bad_value(error: Any, config: type[VerbConfig]) -> InputError | None:
+    """Name value and place of what is no number, which the parser's own message leaves out."""
+    wrong = getattr(error.__cause__, "errors", None)  # pydantic's
+    if wrong is None:
+        return None
+    value, name = wrong()[0]["input"], error.param.name
+    field = next((field for field in config_fields(config) if field.name == name), None)
+    kind, many = (field.kind, field.many) if field else (bool, False)
+    place = PLACES.get(error.ctx.get_parameter_source(name).name, "").format(variable=error.param.envvar)
+    return InputError(
+        f"{error.param.opts[0]} is {value!r}, but it must be {TYPES.get(kind, 'a string')}"
+        + (f" ({place})" if place else ""),
+        f"repeat {error.param.opts[0]} for each" if many and "," in str(value) else None,
+    )
