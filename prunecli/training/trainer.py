@@ -94,6 +94,7 @@ class MaskTrainer(Trainer):
     ) -> Any:
         assert self.teacher is not None
         inputs = self.teacher.varied(inputs)
+        _without_dropout(model)
         asked = {**inputs, "output_hidden_states": True}
         task_loss, outputs = super().compute_loss(model, asked, return_outputs=True, **kwargs)
         loss = self.teacher.loss(task_loss, outputs, inputs)
@@ -166,3 +167,12 @@ class MaskTrainer(Trainer):
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int]:
         return SequentialSampler(eval_dataset)  # sorted by length already
+
+
+def _without_dropout(model: nn.Module) -> None:
+    """Let a student compute as it will when it is used, but for its gates; the Trainer undoes it before each step.
+
+    Its teacher has no dropout: what a student learns while it has some makes up for that, and is off without.
+    """
+    for module in model.modules():
+        module.training = module is model or isinstance(module, Gates)

@@ -1,9 +1,12 @@
 """Learning from the dense model: zero where nothing differs, for every head; padding does not count."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
+from transformers import TrainingArguments
 from transformers.modeling_outputs import (
     BaseModelOutput,
     QuestionAnsweringModelOutput,
@@ -13,6 +16,7 @@ from transformers.modeling_outputs import (
 
 from prunecli.calibration.divergence import divergence
 from prunecli.training.distillation import TEMPERATURE, WEIGHT, Teacher
+from prunecli.training.trainer import MaskTrainer
 from tests import tiny
 
 MASK = torch.tensor([[1, 1, 1], [1, 0, 0]])
@@ -137,3 +141,24 @@ def test_choices_of_a_row_are_varied_together() -> None:
     changed = (Teacher(tiny.tiny_model("bert"), replaced=0.9).varied(inputs)["input_ids"] != ids).any(-1)
     assert 0 < changed.float().mean() < 1
     assert (changed.all(1) | ~changed.any(1)).all()
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert", "deberta-v2", "distilbert"])
+def test_a_student_that_equals_its_teacher_has_nothing_to_learn_whatever_its_dropout(
+    family: str, tmp_path: Path
+) -> None:
+    """As the loss sees a model in the middle of training, without the labels' share of it."""
+    student, wanted = tiny.tiny_model(family).train(), tiny.tiny_model(family)
+    for module in student.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.5
+    teacher = Teacher(wanted)
+    teacher.weight = 1.0
+    trainer = MaskTrainer(student, TrainingArguments(tmp_path, report_to=[], use_cpu=True), teacher=teacher)
+    inputs = {**tiny.tiny_inputs(student), "labels": torch.tensor([0, 1])}
+    assert trainer.compute_loss(student, inputs).item() == pytest.approx(0.0, abs=1e-5)
+    assert student.training  # the model itself still is: that is what the gates go by
+    trainer.teacher = None
+    student.train()
+    losses = {trainer.compute_loss(student, inputs).item() for _ in range(3)}
+    assert len(losses) > 1  # without a teacher, dropout is what it always was
