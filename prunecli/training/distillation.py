@@ -6,6 +6,8 @@ Logits after Hinton et al. 2015 (https://arxiv.org/abs/1503.02531); every layer 
 in ZipLM (https://arxiv.org/abs/2302.04089), so no layer map is learned. Where layers are gone, what a layer reads is
 matched to what the same layer of the teacher reads; where hidden dimensions are gone, predictions alone are matched.
 
+The student computes as it will when it is used, without dropout, which its teacher has not either (`trainer.py`).
+
 A teacher knows the rows that it was fine-tuned on by heart, and is sure of them: that says little of other rows. Where
 tokens are replaced, half of the rows of each batch are new to it; labels do not hold for them, so w = 1.
 

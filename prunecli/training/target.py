@@ -65,7 +65,7 @@ class Target:
         try:
             return self.masks(scores, corrected)
         except InputError as error:
-            log.warning("the budget is not corrected: %s", error.message)
+            log.warning("the first choice stays, since there is none for that: %s", error.message)
             return masks
 
     def masks(self, scores: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
