@@ -1,8 +1,10 @@
 """`prunecli benchmark`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prunecli import demo
+from prunecli.checkpoints.run_folder import MODEL
 from prunecli.cli.loading import loading
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
@@ -38,10 +40,10 @@ def _run(config: BenchmarkConfig, out: Output) -> ExitCode:
 
 def _show(result: "BenchmarkResult", out: Output) -> None:
     names = [str(size.checkpoint) for size in result.sizes]
-    short = [demo.NAME if size.checkpoint == demo.MODEL else size.checkpoint.name for size in result.sizes]
+    short = [_short(size.checkpoint) for size in result.sizes]
     rows = [
         ["parameters", *(f"{size.parameters:,}" for size in result.sizes)],
-        ["bytes of weights", *(f"{size.bytes:,}" for size in result.sizes)],
+        ["bytes of weight files", *(f"{size.bytes:,}" for size in result.sizes)],
         ["peak memory, MB", *(_megabytes(size.peak_memory) for size in result.sizes)],
     ]
     out.table(["", *names], rows)
@@ -54,6 +56,13 @@ def _show(result: "BenchmarkResult", out: Output) -> None:
     load = "unknown" if result.load is None else f"{result.load:.1f}"
     asked = f"{result.rounds} rounds, threads: {result.threads}, {result.clock} time"
     out.line(f"{asked}, load average {load}, {result.device}")
+
+
+def _short(checkpoint: Path) -> str:
+    """Return what stands for a folder in a heading; a run's is that of its own, and not of the model in it."""
+    if checkpoint == demo.MODEL:
+        return demo.NAME
+    return (checkpoint.parent if checkpoint.name == MODEL else checkpoint).name or str(checkpoint)
 
 
 def _row(speed: "Speed") -> list[str]:
