@@ -25,6 +25,17 @@ from prunecli.fields import plain
 
 SCHEMA_VERSION = 1
 SECONDS_BETWEEN = 2.0  # lines of progress, where there is no bar
+LIBRARIES = {
+    # Bars and chatter stay out of logs.
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TQDM_DISABLE": "1",
+    # Threads of torch that have nothing to do sleep. They would spin, and where others use the machine that takes the
+    # core from the thread that all wait for: many times as long.
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
 NUMERIC = re.compile(r"[-\d.,]*( ?[%s])?")
 
 
@@ -48,7 +59,7 @@ class Output:
         logger = logging.getLogger("prunecli")
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
-        _quieten_libraries()
+        _set_libraries()
 
     def result(self, result: Any, quiet: str = "", verb: str = "") -> None:
         """Print a result dataclass as JSON, or the one value for a script; text was said by `table` and `line`."""
@@ -145,12 +156,9 @@ def _spoken(text: str) -> str:
     return escape(text.replace(str(demo.MODEL), demo.NAME))
 
 
-def _quieten_libraries() -> None:
-    """Keep bars and chatter of the libraries out of logs; set before they are imported."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TQDM_DISABLE", "1")
+def _set_libraries() -> None:
+    """Set what libraries read when they are imported, where a user has not."""
+    for name, value in LIBRARIES.items():
+        os.environ.setdefault(name, value)
     if not sys.stderr.isatty():
         os.environ.setdefault("NO_COLOR", "1")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from prunecli.cli.app import VERBS
+from prunecli.cli.output import LIBRARIES
 from prunecli.errors import ExitCode
 from prunecli.inference.timing import Spread
 from prunecli.masks.latency_table import LatencyTable, Setting, SublayerTimes
@@ -231,3 +232,8 @@ def test_add_a_method_works_word_for_word(copy: Path) -> None:
     (asked,) = commands(DOCS / "guides" / "add-a-method.md")
     sizes = ("--max-steps", "2", "--max-train-samples", "64", "--max-length", "64", "--device", "cpu")
     assert run_beside(copy, "-m", "prunecli", *asked, *sizes, "-q").strip() == "runs/demo"
+
+
+def test_what_is_set_for_the_libraries_is_documented() -> None:
+    said = (DOCS / "reference" / "environment.md").read_text(encoding="utf-8")
+    assert [name for name, value in LIBRARIES.items() if f"`{name}={value}`" not in said] == []
