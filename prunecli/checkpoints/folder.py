@@ -20,7 +20,8 @@ RECORD = (
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "pytorch_model.pt")
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
-    "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model",
+    "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model", "sentencepiece.model",
+    "tokenizer.model",
 )  # fmt: skip
 GRAPH = "model.onnx"
 CARD = "README.md"

@@ -12,7 +12,7 @@ import zipfile
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from prunecli.checkpoints.safetensors_file import BYTES, MAX_DIMENSIONS, MAX_HEADER, TensorEntry
 from prunecli.errors import InputError
@@ -22,6 +22,19 @@ STORAGES = {
     "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8",
     "BoolStorage": "BOOL",
 }  # fmt: skip
+
+# What torch.save writes: no sets, no objects of classes, no calls of what a name does not stand for.
+OPCODES = frozenset(
+    code[0]
+    for code in (
+        pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE,
+        pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.LONG1, pickle.BINUNICODE, pickle.SHORT_BINUNICODE,
+        pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.EMPTY_LIST,
+        pickle.APPEND, pickle.APPENDS, pickle.EMPTY_DICT, pickle.SETITEM, pickle.SETITEMS, pickle.GLOBAL,
+        pickle.STACK_GLOBAL, pickle.REDUCE, pickle.BUILD, pickle.BINPERSID, pickle.MEMOIZE, pickle.BINPUT,
+        pickle.LONG_BINPUT, pickle.BINGET, pickle.LONG_BINGET,
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +56,51 @@ class _Tensor:
     stride: tuple[int, ...]
 
 
-class _Names(pickle.Unpickler):
-    """Knows how tensors are described, and no other name."""
+class _Names(pickle._Unpickler):
+    """Knows how tensors are described, and no other name; it never hashes, compares or prints what it does not know.
+
+    A tuple that holds one tuple twice, and so on forty times over, is small to write and endless to hash. Python's
+    unpickler and not C's, since that one cannot be kept from it.
+    """
+
+    stack: list[Any]
+
+    def load_setitem(self) -> None:
+        """Put one value into a dictionary."""
+        self._check_keys([self.stack[-2]])
+        pickle._Unpickler.dispatch[pickle.SETITEM[0]](self)  # type: ignore[arg-type]
+
+    def load_setitems(self) -> None:
+        """Put values into a dictionary."""
+        self._check_keys(self.stack[::2])
+        pickle._Unpickler.dispatch[pickle.SETITEMS[0]](self)  # type: ignore[arg-type]
+
+    def load_build(self) -> None:
+        """Leave out what is said of an object besides; of a state dict that is the version of its modules."""
+        self.stack.pop()
+
+    def refuse(self) -> None:
+        """Take an instruction that no tensor needs."""
+        raise pickle.UnpicklingError("it does more than describe tensors")
+
+    dispatch: ClassVar[dict[int, Any]] = {
+        **dict.fromkeys(pickle._Unpickler.dispatch, refuse),
+        **{code: load for code, load in pickle._Unpickler.dispatch.items() if code in OPCODES},
+        pickle.SETITEM[0]: load_setitem,
+        pickle.SETITEMS[0]: load_setitems,
+        pickle.BUILD[0]: load_build,
+    }
+
+    def _check_keys(self, keys: list[Any]) -> None:
+        if not all(type(key) is str for key in keys):
+            raise pickle.UnpicklingError("it is no mapping of names to tensors")
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what stands for a name of torch; refuse every other."""
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _tensor
         if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
+            return _empty
         if module == "torch" and name in STORAGES:
             return STORAGES[name]
         raise pickle.UnpicklingError(f"it names {module}.{name}, which no tensor needs")
@@ -59,9 +108,15 @@ class _Names(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> _Storage:
         """Return the storage that a tensor refers to."""
         kind, dtype, key, _, elements = pid
-        if kind != "storage" or dtype not in BYTES or type(key) is not str or type(elements) is not int:
-            raise pickle.UnpicklingError(f"it refers to {kind!r}, which is no storage of numbers")
+        if not (type(kind) is type(dtype) is type(key) is str and type(elements) is int):
+            raise pickle.UnpicklingError("it refers to what is no storage")
+        if kind != "storage" or dtype not in BYTES:
+            raise pickle.UnpicklingError(f"it refers to {kind[:20]!r}, which is no storage of numbers")
         return _Storage(dtype, key, elements)
+
+
+def _empty() -> OrderedDict[str, Any]:
+    return OrderedDict()
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *others: Any) -> _Tensor:

@@ -54,6 +54,12 @@ def check(config: "TrainMasksConfig") -> None:
     _check_epochs(config)
     _check_target(config)
     _check_sweep(config)
+    named = [group for group in ("ffn_in", "ffn_out") if group in config.groups]
+    if "hidden" in config.groups and named:
+        raise InputError(
+            f"--learn-masks hidden cannot be joined by {' and '.join(named)}, which pick among hidden dimensions",
+            "add head and ffn_int to it instead",
+        )
     if config.method_name in KNOWN_METHODS:
         check_method(config, KNOWN_METHODS[config.method_name])
     if config.wandb and config.report_to not in ("none", "wandb"):

@@ -25,7 +25,13 @@ class EvaluateConfig(VerbConfig):
             "single file, the rows that train-masks holds out."
         ),
     ] = None
-    seed: Annotated[int, Opt("Seed with which rows of a single file were held out.", minimum=0)] = 0
+    seed: Annotated[
+        int | None,
+        Opt(
+            "Seed with which rows of a single file were held out. Default: that of the run; else 0.",
+            minimum=0,
+        ),
+    ] = None
     text_columns: TextColumns = None
     label_column: LabelColumn = None
     task_kind: TaskKind = None

@@ -26,6 +26,8 @@ __all__ = [
     "supported_model_types",
 ]
 
+MAX_LAYERS = 1000  # what a stranger's config.json may make us count to
+
 
 @cache
 def _families() -> dict[str, tuple[Family, ModelType, str]]:
@@ -129,6 +131,10 @@ def for_config(config: Mapping[str, Any]) -> Encoder:
         _size(config, field)
         for field in (family.layers_field, family.heads_field, family.hidden_field, family.intermediate_field)
     )
+    if layers > MAX_LAYERS:
+        raise InputError(
+            f"config.json: {family.layers_field} {layers} is more than any encoder has ({MAX_LAYERS:,})"
+        )
     if hidden % heads:
         raise InputError(
             f"config.json: {family.hidden_field} {hidden} is not a multiple of {family.heads_field} {heads}"

@@ -21,8 +21,6 @@ from prunecli.inference.sentences import Span, lines_in, sentences_in
 from prunecli.inference.windows import Frame, Place, Tokens, frames, judged, pieces, shortened, tokens_of
 from prunecli.models.modeling_pruning_encoder import KEEP
 
-SPECIAL = 4  # tokens around a pair, at most
-
 SHOWN = "shown"
 RANKING = ("score", "score_raw", SHOWN)  # of a row, where the model ranks
 
@@ -90,7 +88,10 @@ def framed(
     distinct = list(dict.fromkeys(queries))
     if not distinct:
         return {}
-    cut = shortened(tokenizer, distinct, max(max_length // 2 - SPECIAL, 1))
+    room = max_length // 2 - tokenizer.num_special_tokens_to_add(
+        pair=True
+    )  # as in training: half is the document's
+    cut = shortened(tokenizer, distinct, max(room, 1))
     too_long = {query for query, short in zip(distinct, cut, strict=True) if short != query}
     for query in queries:
         if query in too_long:

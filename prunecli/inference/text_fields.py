@@ -121,7 +121,7 @@ def as_text(value: Any, field: str) -> str:
     """
     if not isinstance(value, str):
         raise InputError(
-            f"field {field!r} holds {type(value).__name__}, not text",
+            f"field {field!r} holds {'nothing' if value is None else type(value).__name__}, not text",
             "--fields says which fields hold the text",
         )
     try:

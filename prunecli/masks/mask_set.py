@@ -115,7 +115,7 @@ class MaskSet:
         both = [group for group in ("ffn_out", "ffn_in") if not self.masks.get(group, np.ones(1)).all()]
         if both:
             raise MaskError(
-                f"hidden and {both[0]} units go together: {both[0]} picks among hidden dimensions",
+                f"masks of hidden and of {both[0]} cannot be joined: {both[0]} picks among hidden dimensions",
                 "cut hidden dimensions without it",
             )
 

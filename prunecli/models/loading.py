@@ -216,6 +216,13 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     cls = getattr(transformers, str(name or shipped.encoder_of(checkpoint).model_type.tokenizer), None)
     if not (isinstance(cls, type) and issubclass(cls, PreTrainedTokenizerBase)):
         raise InputError(f"{settings}: tokenizer_class {name!r} is none of transformers'")
+    files = set(cls.vocab_files_names.values())
+    if files and not files.intersection(file.name for file in checkpoint.tokenizer_files):
+        # It would be made without a single word.
+        raise InputError(
+            f"{checkpoint.path} has no vocabulary for its {cls.__name__} ({' or '.join(sorted(files))})",
+            "copy the tokenizer files of the base model into it",
+        )
     try:
         tokenizer: PreTrainedTokenizerBase = cls.from_pretrained(checkpoint.path, local_files_only=True)
     except Exception as error:  # tokenizers raises plain Exception for broken files

@@ -15,6 +15,7 @@ from prunecli.config import EvaluateConfig
 from prunecli.errors import UnsupportedModelError
 from prunecli.inference.runnable import find_device, load_with_head, longest_row
 from prunecli.masks import formats
+from prunecli.masks.formats import safetensors_masks
 from prunecli.masks.gates import put_gates, set_masks
 from prunecli.models.loading import load_tokenizer
 from prunecli.models.shipped import encoder_of
@@ -76,7 +77,7 @@ def run(config: EvaluateConfig, progress: Progress = silent) -> EvaluateResult:
         config.data_dir,
         config.text_columns,
         config.label_column,
-        config.seed,
+        _seed_of(path) if config.seed is None else config.seed,
         config.task_kind,
     )
     data = fit_labels(data, checkpoint)
@@ -103,6 +104,13 @@ def run(config: EvaluateConfig, progress: Progress = silent) -> EvaluateResult:
         seconds=seconds,
         rows_per_second=len(data.validation) / seconds,
     )
+
+
+def _seed_of(path: Path) -> int:
+    """Return the seed of the run that a folder is or comes from, which held these rows out and no others."""
+    file = path / formats.FILE
+    said = safetensors_masks.read(file).provenance.get("seed", "") if file.is_file() else ""
+    return int(said) if said.isdecimal() else 0
 
 
 def _load(

@@ -35,7 +35,7 @@ from prunecli.reports import html, run_record
 from prunecli.tasks import TaskData, load_task
 from prunecli.training.arguments import check_options, steps_an_epoch
 from prunecli.training.gates import weights_only
-from prunecli.training.head import fit_labels, has_head
+from prunecli.training.head import fit_labels, fit_task, has_head
 from prunecli.training.learning import learn
 from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult, check_outcome, finished, outcome
 from prunecli.training.recovery import recover
@@ -184,10 +184,11 @@ def teacher_of(session: Session) -> nn.Module | None:
             "name a --teacher, or leave --distill at auto",
         )
     if config.teacher is not None:
-        asked = session.task.kind
-        loaded = load_model(read_checkpoint(find_model(config.teacher, config.task)), asked.head)
-        mine, its = session.loaded.model.config, loaded.model.config
-        if loaded.new or (its.id2label, its.vocab_size) != (mine.id2label, mine.vocab_size):
+        checkpoint = read_checkpoint(find_model(config.teacher, config.task))
+        its = fit_task(replace(session.task, order=()), checkpoint)
+        loaded = load_model(checkpoint, session.task.kind.head)
+        sizes = [model.config.vocab_size for model in (session.loaded.model, loaded.model)]
+        if loaded.new or its.ordered_labels != session.task.ordered_labels or sizes[0] != sizes[1]:
             raise InputError(
                 f"--teacher {config.teacher} has not the same labels, in the same order, and vocabulary as the model",
                 "take a checkpoint that was fine-tuned on the task",

@@ -23,6 +23,12 @@ def names_in(labels: Iterable[Any], column: str | None) -> tuple[str, ...]:
         InputError: There is no label, or the numbers are too large to be ids of classes.
     """
     labels = list(labels)
+    foreign = next((label for label in labels if not isinstance(label, str | int | float | None)), None)
+    if foreign is not None:
+        raise InputError(
+            f"column {column!r} holds {type(foreign).__name__} values, which are no labels",
+            "name the right one with --label-column C, or leave --task-kind out",
+        )
     values = sorted({label for label in labels if label == label} - {None, -1})  # NaN is not itself
     if not values:
         raise InputError(f"column {column!r} holds no labels", "name the right one with --label-column C")
@@ -44,16 +50,20 @@ def are_numbers(labels: tuple[str, ...]) -> bool:
 def id_of(task: "Task") -> Callable[[Any], int]:
     """Return the function from a label, a name or a number, to its id in the head.
 
+    A number is the label's name where labels have such names: a file may hold 1, 2 and 3 of "1", "2", "3" and "more".
+
     The function raises an InputError for what is none of the task's labels.
     """
     by_name = {name: number for number, name in enumerate(task.labels)}
+    are_names = any(name.isdecimal() for name in task.labels)
     place = {label: number for number, label in enumerate(task.order)}
 
     def find(label: Any) -> int:
+        number = -1
         if isinstance(label, str):
             number = by_name.get(label, -1)
-        else:
-            number = int(label) if label is not None and float(label).is_integer() else -1
+        elif isinstance(label, (int, float)) and float(label).is_integer():
+            number = by_name.get(str(int(label)), -1) if are_names else int(label)
         if not 0 <= number < len(task.labels):
             raise InputError(
                 f"label {label!r} is not one of the {len(task.labels)} labels of task {task.name} "

@@ -15,7 +15,7 @@ from prunecli.methods.base import Method, ScoreMethod
 from prunecli.training.callbacks import GateSchedule
 from prunecli.training.gates import Gates
 
-SAVE_EVERY = 500  # steps between trainer checkpoints, at most; there is one after each epoch in any case
+SAVE_EVERY = 500  # steps between trainer checkpoints, at most; fewer where an epoch has fewer
 WEIGHT_DECAY = 0.01
 
 

@@ -1,7 +1,7 @@
 """Do a checkpoint's labels fit the task's? The ids of the checkpoint win, so its head stays as it was trained."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from prunecli.checkpoints.folder import Checkpoint
@@ -23,12 +23,17 @@ def fit_labels(data: TaskData, checkpoint: Checkpoint) -> TaskData:
         InputError: The head has another number of labels, or is for one label a position and the data for several.
         UnsupportedModelError: The task is for models around an encoder, and this is none.
     """
-    task = data.task
+    task = fit_task(data.task, checkpoint)
+    return data if task is data.task else replace(data, task=task)
+
+
+def fit_task(task: Task, checkpoint: Checkpoint) -> Task:
+    """Do what `fit_labels` does to a task without its rows."""
     _check_model(checkpoint, task)
     config = task.kind.config(task)
     wanted = config.get("num_labels", len(config.get("id2label", ())))
     if not wanted or not has_head(checkpoint, task):
-        return data
+        return task
     names = _label_names(checkpoint)
     if task.is_own and task.labels:
         task = _in_the_heads_words(task, names)
@@ -40,22 +45,23 @@ def fit_labels(data: TaskData, checkpoint: Checkpoint) -> TaskData:
             if len(names) == 1
             else "take a checkpoint that was fine-tuned on this task, or the plain encoder",
         )
-    by_name = {_plain(label): number for number, label in enumerate(task.labels)}
-    if not task.is_own and _says_otherwise(names, by_name.keys()):
+    alike = _spelling(names, task.labels)
+    by_name = {alike(label): number for number, label in enumerate(task.labels)}
+    if not task.is_own and _says_otherwise(names, task.labels):
         log.warning(
             "the head of %s says %s, task %s says %s: was it fine-tuned on this task? Ids are taken as they are",
             checkpoint.path, ", ".join(names), task.name, ", ".join(task.labels),
         )  # fmt: skip
-    if not task.is_own and {_plain(name) for name in names} == by_name.keys():
-        task = replace(task, order=tuple(by_name[_plain(name)] for name in names))
-    return replace(data, task=task)
+    if not task.is_own and {alike(name) for name in names} == by_name.keys():
+        task = replace(task, order=tuple(by_name[alike(name)] for name in names))
+    return task
 
 
-def _says_otherwise(names: list[str], labels: Collection[str]) -> bool:
+def _says_otherwise(names: Collection[str], labels: Collection[str]) -> bool:
     """Say whether a head names its labels, and none of them as the task does."""
     plain = {_plain(name) for name in names}
     named = not any(name.startswith("label") or name.isdecimal() for name in plain)
-    return named and bool(labels) and not plain & set(labels)
+    return named and bool(labels) and not plain & {_plain(label) for label in labels}
 
 
 def has_head(checkpoint: Checkpoint, task: Task) -> bool:
@@ -82,12 +88,13 @@ def _check_model(checkpoint: Checkpoint, task: Task) -> None:
 
 def _in_the_heads_words(task: Task, names: list[str]) -> Task:
     """Return one's own task with all labels of the head, spelled as the data spell them."""
-    spelled = {_plain(label): label for label in task.labels}
+    alike = _spelling(names, task.labels)
+    spelled = {alike(label): label for label in task.labels}
     fewer = len(task.labels) < len(names)
     if are_numbers(task.labels) and len(task.labels) <= len(names) and not (task.vectors and fewer):
         labels = tuple(names)
-    elif spelled.keys() <= {_plain(name) for name in names} and len(spelled) == len(task.labels):
-        labels = tuple(spelled.get(_plain(name), name) for name in names)
+    elif spelled.keys() <= {alike(name) for name in names}:
+        labels = tuple(spelled.get(alike(name), name) for name in names)
     elif len(task.labels) != len(names) or all(_plain(name).startswith("label") for name in names):
         return task  # another number of labels, which is said elsewhere; or a head that never learned their names
     else:
@@ -106,6 +113,12 @@ def _label_names(checkpoint: Checkpoint) -> list[str]:
     if not whole:
         raise InputError(f"{checkpoint.path}: id2label in config.json is no mapping of ids to names")
     return [labels[number] for number in sorted(labels, key=int)]
+
+
+def _spelling(*groups: Collection[str]) -> Callable[[str], str]:
+    """Return what labels are compared by: their letters and digits, but all of them where only that tells C from C#."""
+    plain = all(len({_plain(label) for label in labels}) == len(labels) for labels in groups)
+    return _plain if plain else str
 
 
 def _plain(label: str) -> str:

@@ -7,12 +7,19 @@ from prunecli.checkpoints.folder import Checkpoint
 from prunecli.shrink.vocabulary import rows_of
 from prunecli.verification.base import Finding, found
 
+SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+
 
 def check_tokenizer(checkpoint: Checkpoint) -> Finding:
     """tokenizer.json opens, its vocabulary fits the embeddings, and its length limit fits the positions."""
     path = checkpoint.path / "tokenizer.json"
     if not path.is_file():
-        return Finding("tokenizer", "skip", "no tokenizer.json")
+        others = [file.name for file in checkpoint.tokenizer_files if file.name not in SETTINGS]
+        if checkpoint.tokenizer_files and not others:
+            return Finding("tokenizer", "fail", "settings of a tokenizer, but no vocabulary")
+        return Finding(
+            "tokenizer", "skip", f"{', '.join(others) or 'none'}: transformers makes one of it anew"
+        )
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises plain Exception

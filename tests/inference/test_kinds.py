@@ -250,6 +250,30 @@ def test_sentence_transformers_files_say_length_pooling_and_normalisation(
         predicted(folder, {"text": LONG})
 
 
+def test_the_default_prompt_of_sentence_transformers_stands_before_each_text(
+    saved: Saved, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(saved("bert", "Model"), tmp_path / "copy"))
+    plain = [{"path": "", "type": "sentence_transformers.models.Transformer"}]
+    (folder / "modules.json").write_text(json.dumps(plain))
+    expected = [predicted(folder, {"text": text})[0]["embedding"] for text in ("good film", "bad good film")]
+    prompts = {"prompts": {"query": "bad "}, "default_prompt_name": "query"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    assert predicted(folder, {"text": "good film"})[0]["embedding"] == pytest.approx(expected[1], abs=1e-6)
+    found = predicted(folder, {"text": "good film"}, pooling="mean")  # of the encoder alone
+    assert found[0]["embedding"] == pytest.approx(expected[0], abs=1e-6)
+    (folder / "sentence_bert_config.json").write_text('{"do_lower_case": true}')
+    found = predicted(folder, {"text": "GOOD film"})
+    assert found[0]["embedding"] == pytest.approx(expected[1], abs=1e-6)
+    (folder / "1_Pooling").mkdir()
+    pooling = {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}
+    (folder / "modules.json").write_text(json.dumps([*plain, pooling]))
+    said = {"pooling_mode_mean_tokens": True, "include_prompt": False}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(said))
+    with pytest.raises(InputError, match="the tokens behind the prompt"):
+        predicted(folder, {"text": "good film"})
+
+
 def test_a_kind_is_insisted_on_only_where_there_is_a_head(saved: Saved, bert: Path) -> None:
     with pytest.raises(InputError, match="cannot be used for embeddings"):
         predicted(bert, kind="embeddings")

@@ -1,5 +1,7 @@
 """A budget through real processes' worth of code: asked, met, cut, proven; with and without training."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import prunecli
-from prunecli import methods
+from prunecli import demo, methods
 from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.cli.app import app
 from prunecli.errors import ExitCode, InputError, NothingLeftError, OfflineError, UnsupportedModelError
@@ -241,3 +243,19 @@ def test_strict_says_no_to_a_model_that_is_too_slow(monkeypatch: pytest.MonkeyPa
     done = CliRunner().invoke(app, [*words.split(), "--strict", "--out", str(tmp_path / "run")])
     assert done.exit_code == ExitCode.VERDICT_NO
     assert (tmp_path / "run" / "run.json").is_file()
+
+
+def test_a_teacher_has_the_labels_in_the_order_of_the_models_head(tmp_path: Path) -> None:
+    folders = {}
+    for name, labels in (("plain", ("LABEL_0", "LABEL_1")), ("swapped", ("positive", "negative"))):
+        folders[name] = Path(shutil.copytree(demo.MODEL, tmp_path / name))
+        file = folders[name] / "config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "id2label": dict(enumerate(labels))}))
+
+    def taught(model: Any, teacher: Path) -> Any:
+        asked = {"target_flops": 0.5, "method": "one-shot", "recovery_epochs": 1, "teacher": str(teacher)}
+        return prunecli.train_masks(model, "demo", out=tmp_path / "run", **{**FAST, **asked})
+
+    with pytest.raises(InputError, match="has not the same labels"):
+        taught("demo", folders["swapped"])
+    assert taught(folders["plain"], folders["plain"]).unrecovered is not None  # it recovered, then

@@ -16,6 +16,7 @@ from prunecli.checkpoints.folder import WEIGHTS
 from prunecli.cli.app import app
 from prunecli.errors import InputError, OfflineError, UnsupportedModelError
 from prunecli.models import pruned
+from prunecli.tasks import load_split
 from tests import tiny
 
 DEMO = Path(prunecli.__file__).parent / "demo"
@@ -155,3 +156,21 @@ def test_the_command_line_gives_a_table_json_or_one_number(tmp_path: Path) -> No
     assert (found["verb"], found["metric"], found["rows"]) == ("evaluate", "accuracy", 400)
     number = CliRunner().invoke(app, [*words, "-q"]).stdout
     assert float(number) == pytest.approx(found["metrics"]["accuracy"], abs=1e-5)
+
+
+def test_a_runs_own_seed_says_which_rows_were_held_out(bert: Path, tmp_path: Path) -> None:
+    rows = [{"text": text(), "label": at % 3} for at in range(40)]
+    file = str(written(tmp_path / "rows.jsonl", rows))
+    run = prunecli.train_masks(bert, file, out=tmp_path / "run", seed=3, max_steps=1, device="cpu")
+    cut = prunecli.apply_masks(run.out, out=tmp_path / "cut").out
+    seen = []
+
+    def spy(*words: Any, **more: Any) -> Any:
+        seen.append(words[5])
+        return load_split(*words, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("prunecli.operations.evaluate.load_split", spy)
+        for folder, seed in ((run.out, None), (cut, None), (bert, None), (run.out, 7)):
+            prunecli.evaluate(folder, file, seed=seed, device="cpu", trust_remote_code=True)
+    assert seen == [3, 3, 0, 7]

@@ -78,3 +78,9 @@ def test_heads_that_share_keys_or_have_another_size_cannot_be_pruned(entry: str,
         check_heads(encoder, {entry: value})
     for usual in (None, {"num_key_value_heads": 4, "head_dim": 8}[entry]):
         check_heads(encoder, {entry: usual})
+
+
+def test_a_strangers_config_cannot_make_us_count_to_a_million() -> None:
+    config = {**tiny.tiny_config("bert").to_dict(), "num_hidden_layers": 10**6}
+    with pytest.raises(InputError, match="num_hidden_layers 1000000 is more than any encoder has"):
+        for_config(config)

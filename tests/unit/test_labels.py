@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from transformers import EvalPrediction
 
 from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
 from prunecli.errors import InputError
-from prunecli.tasks import Task, TaskData, kinds, known_task
+from prunecli.tasks import Task, TaskData, kinds, known_task, load_task
 from prunecli.tasks.data import targets
+from prunecli.tasks.labels import id_of
 from prunecli.training.head import fit_labels
 from tests import tiny
 
@@ -178,3 +180,38 @@ def test_f1_is_of_the_tasks_class_whatever_the_heads_order(
     logits = np.eye(2)[[names.index(name) for name in said]]
     found = features.score(EvalPrediction(logits, np.array(targets(data.task, data.train))))
     assert found == {"accuracy": 0.75, "f1": pytest.approx(6 / 7)}
+
+
+def test_numbers_in_one_file_and_words_in_the_other_are_the_same_labels(tmp_path: Path) -> None:
+    """Of CSV, a column of 1, 2 and 3 holds numbers, and one of 1, 2, 3 and 4+ words."""
+    (tmp_path / "train.csv").write_text(
+        "text,label\n" + "".join(f"a,{label}\n" for label in ("1", "2", "3", "4+"))
+    )
+    (tmp_path / "validation.csv").write_text("text,label\na,3\nb,1\nc,2\n")
+    data = load_task(str(tmp_path))
+    assert targets(data.task, data.train) == [0, 1, 2, 3]
+    assert targets(data.task, data.validation) == [2, 0, 1]
+
+
+def test_a_number_that_is_no_labels_name_is_refused_where_names_are_numbers() -> None:
+    find = id_of(own("classification", ("1", "2", "more")).task)
+    assert [find(label) for label in (1, 2.0, "2", "more")] == [0, 1, 1, 2]
+    with pytest.raises(InputError, match="label 0 is not one of the 3 labels"):
+        find(0)
+
+
+@pytest.mark.parametrize("names", [["C", "C#", "C++", "Java"], ["+", "-"], ["\U0001f600", "\U0001f622"]])
+def test_labels_that_signs_alone_tell_apart_stay_apart(
+    names: list[str], labelled: Callable[..., Checkpoint]
+) -> None:
+    checkpoint = labelled(names)
+    assert fit_labels(own("classification", tuple(names)), checkpoint).task.labels == tuple(names)
+    assert fit_labels(own("classification", (names[-1],)), checkpoint).task.labels == tuple(names)
+
+
+@pytest.mark.parametrize("label", [[1], {"a": 1}, b"x", date(2026, 1, 1)])
+def test_what_can_be_no_label_is_refused(label: Any, tmp_path: Path) -> None:
+    file = tmp_path / "rows.parquet"
+    Dataset.from_dict({"text": ["a", "b"], "label": [label] * 2}).to_parquet(file)
+    with pytest.raises(InputError, match=r"column 'label' holds .* values, which are no labels"):
+        load_task(str(file), kind="classification")

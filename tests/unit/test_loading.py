@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from prunecli.checkpoints.folder import WEIGHTS, read_checkpoint
+from prunecli.checkpoints.folder import TOKENIZER_FILES, WEIGHTS, read_checkpoint
+from prunecli.encoders import for_config, supported_model_types
 from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.models.loading import load_model, load_tokenizer
 from prunecli.models.shipped import is_ours
+from prunecli.verification.tokenizer import check_tokenizer
 from tests import tiny
 
 QUERY = "bert.encoder.layer.1.attention.self.query.weight"
@@ -195,3 +198,19 @@ def test_a_cut_folder_that_names_no_linear_is_refused(linears: Any, bert: Path, 
     change_json(cut / "config.json", pruned_linears=linears)
     with pytest.raises(InputError, match="cut"):
         load_model(read_checkpoint(cut))
+
+
+@pytest.mark.parametrize("family", supported_model_types())
+def test_every_file_that_a_familys_tokenizer_reads_is_known(family: str) -> None:
+    cls = getattr(transformers, for_config(tiny.tiny_config(family).to_dict()).model_type.tokenizer)
+    assert set(cls.vocab_files_names.values()) <= set(TOKENIZER_FILES)
+
+
+def test_a_tokenizer_without_a_vocabulary_is_refused(bert: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bert, tmp_path / "copy"))
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(InputError, match=r"has no vocabulary for its \w+ \(tokenizer.json"):
+        load_tokenizer(read_checkpoint(folder))
+    assert check_tokenizer(read_checkpoint(folder)).status == "fail"
+    (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ngood\n")
+    assert check_tokenizer(read_checkpoint(folder)).status == "skip"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from prunecli.checkpoints import pickles
 from prunecli.checkpoints.pickles import read_pickle
 from prunecli.errors import InputError
 
@@ -100,3 +101,39 @@ def test_a_tensor_larger_than_its_storage_is_refused(tmp_path: Path) -> None:
             target.writestr(name, data.replace(b"K\x04\x85", b"K\xc8\x85") if name.endswith(".pkl") else data)
     with pytest.raises(InputError, match="larger than its storage"):
         read_pickle(forged)
+
+
+# A tuple of itself twice, forty times over, by way of the memo: hashing or printing it takes 2 ** 40 steps.
+ENDLESS = b")q\x00" + b"".join(b"h%c\x86q%c" % (at, at + 1) for at in range(40))
+
+
+@pytest.mark.parametrize(
+    ("description", "said"),
+    [
+        (b"}" + ENDLESS + b"K\x01s", "no mapping of names to tensors"),
+        (b"}(" + ENDLESS + b"K\x01u", "no mapping of names to tensors"),
+        (b"(" + ENDLESS + b"K\x01K\x01K\x01K\x01tQ", "no storage"),
+        (b"(X\x07\x00\x00\x00storage" + ENDLESS + b"X\x01\x00\x00\x000K\x01K\x01tQ", "no storage"),
+        (b"]ccollections\nOrderedDict\n]" + ENDLESS + b"K\x01\x86a\x85R", "holds more than tensors"),
+        (b"ctorch._utils\n_rebuild_tensor_v2\n" + ENDLESS * 4 + b"tR", "holds more than tensors"),
+        (b"\x8f(" + ENDLESS + b"\x90", "more than describe tensors"),
+    ],
+    ids=["key", "keys", "storage", "type", "pairs", "tensor", "set"],
+)
+def test_a_small_file_that_is_endless_to_read_is_refused(
+    description: bytes, said: str, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "x.bin", "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + description + b".")
+    with pytest.raises(InputError, match=said):
+        read_pickle(tmp_path / "x.bin")
+
+
+def test_what_is_said_of_our_own_functions_is_left_out(tmp_path: Path) -> None:
+    before = pickles._tensor.__defaults__
+    change = b"ctorch._utils\n_rebuild_tensor_v2\nN}X\x0c\x00\x00\x00__defaults__K\x01\x85s\x86b"
+    with zipfile.ZipFile(tmp_path / "x.bin", "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + change + b".")
+    with pytest.raises(InputError, match="no mapping of names to tensors"):
+        read_pickle(tmp_path / "x.bin")
+    assert pickles._tensor.__defaults__ is before

@@ -73,3 +73,9 @@ def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
 def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         strict_json.read_object(tmp_path)
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e400"])
+def test_numbers_that_no_float_holds_are_refused(number: str) -> None:
+    with pytest.raises(InputError, match=f"{number} is too large for a number"):
+        strict_json.parse_object(f'{{"a": {number}}}', "x")

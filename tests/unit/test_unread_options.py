@@ -103,3 +103,9 @@ def test_compare_wants_a_method_that_trains_for_epochs(methods: str) -> None:
         CompareConfig.of({**asked, "recovery_lr": 1e-4})
     made = CompareConfig.of({**asked, "methods": f"{methods},hard-concrete", "num_epochs": 3}).training()
     assert (made.num_epochs, made.out_folder) == (3, Path("runs/bert-qqp-compare"))
+
+
+@pytest.mark.parametrize("groups", [["all", "hidden"], ["hidden", "ffn_in"]])
+def test_hidden_dimensions_go_without_groups_that_pick_among_them(groups: list[str]) -> None:
+    with pytest.raises(InputError, match="--learn-masks hidden cannot be joined by ffn_in"):
+        TrainMasksConfig.of({"model": "demo", "task": "demo", "learn_masks": groups})

@@ -57,15 +57,29 @@ def write_parquet(lines: Path, target: Path) -> None:
                 writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
     except (pyarrow.ArrowException, OverflowError, UnicodeEncodeError) as error:
         raise InputError(
-            f"{target} could not be written: {words_of(error)}",
-            f"write JSONL instead: the predictions stand in {lines}",
+            f"the predictions cannot be written as Parquet: {words_of(error)}",
+            f"write JSONL instead: they stand in {lines}",
         ) from None
 
 
 def _batches(lines: Path) -> Iterator[list[dict[str, Any]]]:
     with lines.open("rb") as file:
-        while rows := [json.loads(line) for line in islice(file, ROWS)]:
+        while rows := [_writable(line) for line in islice(file, ROWS)]:
             yield rows
+
+
+def _writable(line: bytes) -> Any:
+    """Return a record without halves of characters, which JSON can spell and UTF-8 cannot."""
+    record = json.loads(line)
+    return _with_whole_characters(record) if rb"\ud" in line.lower() else record
+
+
+def _with_whole_characters(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_with_whole_characters(name): _with_whole_characters(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_whole_characters(item) for item in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _with_all_fields(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,8 +2,8 @@
 
     embedding    list of numbers
 
-Where the folder says how (sentence-transformers' files), that is done, with the dense layers and the normalisation that
-follow. A folder that does more to a vector is refused, unless --pooling asks for the encoder alone.
+Where the folder says how (sentence-transformers' files), that is done, with its prompt for every text, the dense layers
+and the normalisation that follow. A folder that does more is refused, unless --pooling asks for the encoder alone.
 Shape suffixes: R rows, T tokens, H hidden.
 """
 
@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import Checkpoint, inside
-from prunecli.checkpoints.sentence_files import MODULE_CONFIG, MODULES
+from prunecli.checkpoints.sentence_files import MODULE_CONFIG, MODULES, SETTINGS
 from prunecli.errors import InputError
 from prunecli.inference.dense_module import Dense
 from prunecli.inference.formats.base import Record
@@ -38,7 +38,8 @@ class Embeddings(Kind):
         asked = setting.options.pooling
         modules = _modules(setting.checkpoint) if asked == "auto" else []
         folder = dict(modules).get("Pooling")
-        self.pooling = _pooling(setting.checkpoint, folder) if asked == "auto" else asked
+        self.prompt, self.lower = _reading(setting.checkpoint) if modules else ("", False)
+        self.pooling = _pooling(setting.checkpoint, folder, bool(self.prompt)) if asked == "auto" else asked
         # What follows, in the order of the list.
         self.after: list[Callable[[Tensor], Tensor]] = [
             normalize if name == "Normalize" else Dense(setting.checkpoint, path)
@@ -56,7 +57,8 @@ class Embeddings(Kind):
 
     def parse(self, record: Record, fields: tuple[str, ...]) -> tuple[str, ...]:
         """Take the text out of a record."""
-        return (text_in(record, fields[0]),)
+        text = self.prompt + text_in(record, fields[0])
+        return (text.lower() if self.lower else text,)
 
     def encode(self, inputs: Sequence[tuple[str, ...]]) -> list[list[Row]]:
         """Return a row each, cut to what fits."""
@@ -101,7 +103,18 @@ def _modules(checkpoint: Checkpoint) -> list[tuple[str, str]]:
     return found
 
 
-def _pooling(checkpoint: Checkpoint, folder: str | None) -> str:
+def _reading(checkpoint: Checkpoint) -> tuple[str, bool]:
+    """Return what sentence-transformers puts before a text by default, and whether it lowers the case."""
+    said = [
+        strict_json.read_object(inside(checkpoint.path, name)) if (checkpoint.path / name).is_file() else {}
+        for name in SETTINGS
+    ]
+    prompts, name = said[0].get("prompts"), said[0].get("default_prompt_name")
+    prompt = prompts.get(name) if isinstance(prompts, dict) and isinstance(name, str) else None
+    return prompt if isinstance(prompt, str) else "", said[1].get("do_lower_case") is True
+
+
+def _pooling(checkpoint: Checkpoint, folder: str | None, prompted: bool) -> str:
     """Return how sentence-transformers pools; the mean where no module says it.
 
     Raises:
@@ -112,6 +125,8 @@ def _pooling(checkpoint: Checkpoint, folder: str | None) -> str:
     said = strict_json.read_object(inside(checkpoint.path, folder, MODULE_CONFIG))
     modes = [mode for mode, key in MODES.items() if said.get(key) or said.get("pooling_mode") == mode]
     others = [key for key, value in said.items() if key.startswith("pooling_mode_") and value is True]
+    if prompted and said.get("include_prompt") is False:
+        others.append("the tokens behind the prompt")
     if len(modes) != 1 or not set(others) <= set(MODES.values()):
         raise InputError(
             f"{checkpoint.path} pools by {', '.join(others) or said.get('pooling_mode')}",
