@@ -24,6 +24,8 @@ def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
     if not config.resume:  # a run that is finished needs model and data no more
         local_model(config.model, config.task)
         check_task(config.task, config.data_dir)
+        if config.teacher is not None:
+            local_model(config.teacher, config.task)
     out.line("Loading torch and transformers ...")
     with loading():
         from prunecli.operations import train_masks

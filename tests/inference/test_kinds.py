@@ -173,10 +173,11 @@ def test_positions_are_masks_tokens_or_characters(
     text = "[MASK] saw the film on [MASK]"
     records = [
         {"text": text}, {"text": text, "mask_indices": [1, 6]}, {"text": text, "characters": [0, [23, 29]]},
+        {"text": text, "spans": [[0, 6], [23, 29]]},
         {"text": text, "mask_indices": [99]}, {"text": "none"}, {"text": text, "characters": [400]},
     ]  # fmt: skip
-    first, second, third, *errors = predicted(folder, *records)
-    assert first["positions"] == second["positions"] == third["positions"]
+    first, second, third, fourth, *errors = predicted(folder, *records)
+    assert first["positions"] == second["positions"] == third["positions"] == fourth["positions"]
     assert [text[one["start"] : one["end"]] for one in first["positions"]] == ["[MASK]", "[MASK]"]
     model = prunecli.AutoModelForMaskedSeqModeling.from_pretrained(folder)
     encoded = AutoTokenizer.from_pretrained(folder)(text, return_tensors="pt")

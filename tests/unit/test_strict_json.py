@@ -1,6 +1,7 @@
 """JSON of strangers is refused where it is not plain JSON."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,11 @@ def nested(depth: int) -> str:
 
 
 def test_nesting_is_allowed_up_to_the_limit() -> None:
-    strict_json.parse_object(nested(strict_json.MAX_DEPTH - 1), "x.json")
+    value: Any = strict_json.parse_object(nested(strict_json.MAX_DEPTH - 1), "x.json")
+    depth = 1
+    while value:
+        value, depth = value["a"], depth + 1
+    assert depth == strict_json.MAX_DEPTH - 1
 
 
 @pytest.mark.parametrize("depth", [strict_json.MAX_DEPTH + 1, 900, 100_000])

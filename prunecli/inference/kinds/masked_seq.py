@@ -2,8 +2,8 @@
 
     positions    start, end, label, score, in the order in which they were asked for
 
-Positions are, by the record's fields, `mask_indices` (tokens of the row, special ones counted), `characters` (each a
-character or `[start, end]`), else every mask token of the text. Shape suffixes: N tokens, L labels.
+Positions are, by the record's fields, `mask_indices` (tokens of the row, special ones counted), `characters` or, as
+training data call them, `spans` (each a character or `[start, end]`), else every mask token of the text. Shape suffixes: N tokens, L labels.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from prunecli.inference.text_reader import TextReader, text_logits
 from prunecli.inference.windows import Tokens
 from prunecli.models.modeling_losses import MULTILABEL
 
-INDICES, CHARACTERS = "mask_indices", "characters"
+INDICES, CHARACTERS, SPANS = "mask_indices", "characters", "spans"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,11 @@ class MaskedSeq(Kind):
         text = text_in(record, fields[0])
         if record.get(INDICES) is not None:
             return Asked(text, tuple(_number(value, INDICES) for value in _list(record, INDICES)), ())
-        if record.get(CHARACTERS) is not None:
-            values = _list(record, CHARACTERS)
+        field = next((name for name in (CHARACTERS, SPANS) if record.get(name) is not None), None)
+        if field is not None:
+            values = _list(record, field)
             starts = [value[0] if isinstance(value, list) and len(value) == 2 else value for value in values]
-            return Asked(text, None, tuple(_number(start, CHARACTERS) for start in starts))
+            return Asked(text, None, tuple(_number(start, field) for start in starts))
         found = _occurrences(text, self.mask_token) if self.mask_token else ()
         if not found:
             mark = self.mask_token or "mask token"
