@@ -3,7 +3,8 @@
     positions    start, end, label, score, in the order in which they were asked for
 
 Positions are, by the record's fields, `mask_indices` (tokens of the row, special ones counted), `characters` or, as
-training data call them, `spans` (each a character or `[start, end]`), else every mask token of the text. Shape suffixes: N tokens, L labels.
+training data call them, `spans` (each a character or `[start, end]`), else every mask token of the text.
+Shape suffixes: N tokens, L labels.
 """
 
 from collections.abc import Sequence
