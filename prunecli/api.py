@@ -72,8 +72,11 @@ def verify_automodel(checkpoint: Folder, **options: Any) -> "VerifyResult":
     return operation.run(VerifyConfig.of({"checkpoint": str(checkpoint), **options}))
 
 
-def predict(checkpoint: Folder, records: Iterable[Mapping[str, Any]], **options: Any) -> "Predictions":
-    """Yield each record with what is predicted of it, in order; `options` are the fields of `PredictConfig`."""
+def predict(checkpoint: Folder, records: Iterable[Mapping[str, Any] | str], **options: Any) -> "Predictions":
+    """Yield each record with what is predicted of it, in order; `options` are the fields of `PredictConfig`.
+
+    A string is a record with the field `text`.
+    """
     from prunecli.operations import predict as operation
 
     return operation.run(PredictConfig.of({"checkpoint": str(checkpoint), **options}), records)

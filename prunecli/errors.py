@@ -41,6 +41,8 @@ class PruneError(Exception):
         super().__init__(message)
         self.message = message
         self.fix = fix
+        if fix is not None:
+            self.add_note(f"hint: {fix}")  # for tracebacks, where the library is used
 
 
 class InputError(PruneError):

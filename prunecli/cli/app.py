@@ -100,7 +100,7 @@ def _say_usage(error: Any) -> int:
         return int(error.exit_code)
     configs = {verb.config.verb: verb.config for verb in VERBS}
     verb = next((word for word in sys.argv[1:] if word in configs), "")
-    usage = usage_error(error, configs.get(verb))
+    usage = usage_error(error, verb, configs)
     Output(as_json=wants_json(verb)).error(usage, verb)
     say_error(usage.message, usage.fix)
     return usage.exit_code

@@ -1,5 +1,6 @@
 """What is wrong with a command line, in the words that everything else that is wrong is told in."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from prunecli.errors import InputError
@@ -8,17 +9,26 @@ from prunecli.fields import TYPES, VerbConfig, config_fields
 PLACES = {"ENVIRONMENT": "{variable} says so", "DEFAULT_MAP": "--config says so"}
 
 
-def usage_error(error: Any, config: type[VerbConfig] | None) -> InputError:
+def usage_error(error: Any, verb: str, configs: Mapping[str, type[VerbConfig]]) -> InputError:
     """Translate an error of click's, which typer keeps to itself.
 
     Args:
         error: What the parser raised.
-        config: Of the verb on the line; None where there is none.
+        verb: The verb on the line; empty where there is none.
+        configs: The config of each verb.
     """
-    return (config and _bad_value(error, config)) or InputError(
-        error.format_message().rstrip("."),
-        f"{' '.join(['prunecli', config.verb if config else '']).strip()} --help shows what it takes",
-    )
+    if verb and (bad := _bad_value(error, configs[verb])):
+        return bad
+    said = error.format_message().rstrip(".")
+    option = str(error.option_name) if type(error).__name__ == "NoSuchOption" else ""
+    others = [
+        name
+        for name, config in configs.items()
+        if option in (field.spelled for field in config_fields(config))
+    ]
+    if verb and others:
+        return InputError(f"{verb} has no option {option}", f"{option} is an option of {', '.join(others)}")
+    return InputError(said, f"{f'prunecli {verb}'.strip()} --help shows what it takes")
 
 
 def _bad_value(error: Any, config: type[VerbConfig]) -> InputError | None:

@@ -79,7 +79,7 @@ def read_runnable(path: Path) -> Checkpoint:
     if is_run(path):
         raise InputError(
             f"{path} is a run folder of train-masks, which is not cut yet",
-            f"run `prunecli apply-masks {path} --out pruned` first, then predict with that",
+            f"run `prunecli apply-masks {path} --out pruned` first, and name that folder",
         )
     return read_config(path) if is_graph(path) else read_checkpoint(path)
 

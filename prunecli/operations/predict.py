@@ -85,7 +85,7 @@ class Predictor:
             )
         self.seconds = time.perf_counter() - started
 
-    def __call__(self, records: Iterable[Mapping[str, Any]]) -> Predictions:
+    def __call__(self, records: Iterable[Mapping[str, Any] | str]) -> Predictions:
         """Predict as records are asked for; memory does not grow with their number.
 
         Raises:
@@ -107,7 +107,7 @@ class Predictor:
         )
 
 
-def run(config: PredictConfig, records: Iterable[Mapping[str, Any]] | None = None) -> Predictions:
+def run(config: PredictConfig, records: Iterable[Mapping[str, Any] | str] | None = None) -> Predictions:
     """Load the checkpoint and predict as records are asked for.
 
     Args:
@@ -149,4 +149,6 @@ def _input(config: PredictConfig) -> Iterable[Reading]:
 def _as_record(record: Any) -> Reading:
     if isinstance(record, Mapping):
         return dict(record)
+    if isinstance(record, str):  # as a line of a text file
+        return {"text": record}
     return InputError(f"a {type(record).__name__} is no mapping of fields", 'pass {"text": ...}')

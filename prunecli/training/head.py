@@ -43,7 +43,8 @@ def fit_task(task: Task, checkpoint: Checkpoint) -> Task:
             f"the head of {checkpoint.path} has {len(names)} labels, task {task.name} needs {wanted}",
             "add --task-kind regression, if the labels are scores"
             if len(names) == 1
-            else "take a checkpoint that was fine-tuned on this task, or the plain encoder",
+            else "take a checkpoint that was fine-tuned on this task, or the plain encoder, which gets a new head: "
+            f'AutoModel.from_pretrained("{checkpoint.path}").save_pretrained("encoder"), tokenizer files beside it',
         )
     alike = _spelling(names, task.labels)
     by_name = {alike(label): number for number, label in enumerate(task.labels)}

@@ -239,6 +239,11 @@ SLIPS = {
         "token-classification",
     ),
     "number": (["benchmark", "demo", "--batch-sizes", "1,8"], "is '1,8', but it must be a whole", "repeat"),
+    "option of another": (
+        ["evaluate", "demo", "demo", "--lr", "1"],
+        "evaluate has no option --lr",
+        "train-masks",
+    ),
     "file of options": (["benchmark", "demo", "--config", "no.yaml"], "No such file", "an option a line"),
 }
 

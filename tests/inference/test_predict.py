@@ -147,18 +147,19 @@ def test_a_record_that_cannot_be_used_is_an_error_in_its_place(bert: Path) -> No
     records: list[Any] = [
         {"text": "good"},
         {"text": 7, "error": "old"},
-        "bad",
+        7,
         {"body": "x"},
         {"text": "bad"},
     ]
     predictions = prunecli.predict(bert, records, device="cpu")
     found = list(predictions)
     assert [record.get("error") for record in found] == [
-        None, "field 'text' holds int, not text", "a str is no mapping of fields",
+        None, "field 'text' holds int, not text", "a int is no mapping of fields",
         "no field 'text' (it has body)", None,
     ]  # fmt: skip
     assert found[1]["input_error"] == "old" and "score" in found[4]
     assert (predictions.result().records, predictions.result().errors) == (5, 3)
+    assert list(prunecli.predict(bert, ["good"], device="cpu")) == found[:1]
     with pytest.raises(InputError, match="record 2: field 'text' holds int"):
         list(prunecli.predict(bert, records, device="cpu", fail_fast=True))
 
