@@ -65,8 +65,7 @@ class Registry(Generic[T]):
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Ask what a misspelt name may have meant; None where nothing is near."""
     known = list(known)
-    short = name[:-1]  # `tokens` is meant for `token-classification`
-    near = difflib.get_close_matches(name, known, n=1) or [
-        one for one in known if len(short) >= SHORT and one.startswith(short)
-    ]
+    near = difflib.get_close_matches(name, known, n=1)
+    if not near and len(name) > SHORT:  # `tokens` is meant for `token-classification`
+        near = [one for one in known if one.startswith(name[:-1])]
     return f"did you mean {near[0]}?" if near else None

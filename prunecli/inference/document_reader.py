@@ -88,10 +88,8 @@ def framed(
     distinct = list(dict.fromkeys(queries))
     if not distinct:
         return {}
-    room = max_length // 2 - tokenizer.num_special_tokens_to_add(
-        pair=True
-    )  # as in training: half is the document's
-    cut = shortened(tokenizer, distinct, max(room, 1))
+    special = tokenizer.num_special_tokens_to_add(pair=True)  # as in training
+    cut = shortened(tokenizer, distinct, max(max_length // 2 - special, 1))
     too_long = {query for query, short in zip(distinct, cut, strict=True) if short != query}
     for query in queries:
         if query in too_long:

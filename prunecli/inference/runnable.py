@@ -70,17 +70,26 @@ def load_runnable(checkpoint: Checkpoint, options: PredictConfig) -> Runnable:
     return Runnable(model, target, tokenizer, length)
 
 
-def read_runnable(path: Path) -> Checkpoint:
-    """Read a checkpoint folder that can be run as it is.
+def check_is_cut(path: Path) -> None:
+    """Refuse a run folder, whose masks are not cut yet.
 
     Raises:
-        InputError: It is a run folder, whose masks are not cut yet, or no checkpoint.
+        InputError: It is one.
     """
     if is_run(path):
         raise InputError(
             f"{path} is a run folder of train-masks, which is not cut yet",
             f"run `prunecli apply-masks {path} --out pruned` first, and name that folder",
         )
+
+
+def read_runnable(path: Path) -> Checkpoint:
+    """Read a checkpoint folder that can be run as it is, a graph for onnxruntime included.
+
+    Raises:
+        InputError: It is a run folder, or no checkpoint.
+    """
+    check_is_cut(path)
     return read_config(path) if is_graph(path) else read_checkpoint(path)
 
 

@@ -107,7 +107,7 @@ def run(config: EvaluateConfig, progress: Progress = silent) -> EvaluateResult:
 
 
 def _seed_of(path: Path) -> int:
-    """Return the seed of the run that a folder is or comes from, which held these rows out and no others."""
+    """Return the seed of the run that a folder is or comes from, by which rows were held out; else 0."""
     file = path / formats.FILE
     said = safetensors_masks.read(file).provenance.get("seed", "") if file.is_file() else ""
     return int(said) if said.isdecimal() else 0

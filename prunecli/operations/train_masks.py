@@ -187,8 +187,9 @@ def teacher_of(session: Session) -> nn.Module | None:
         checkpoint = read_checkpoint(find_model(config.teacher, config.task))
         its = fit_task(replace(session.task, order=()), checkpoint)
         loaded = load_model(checkpoint, session.task.kind.head)
-        sizes = [model.config.vocab_size for model in (session.loaded.model, loaded.model)]
-        if loaded.new or its.ordered_labels != session.task.ordered_labels or sizes[0] != sizes[1]:
+        same_labels = its.ordered_labels == session.task.ordered_labels
+        same_words = loaded.model.config.vocab_size == session.loaded.model.config.vocab_size
+        if loaded.new or not (same_labels and same_words):
             raise InputError(
                 f"--teacher {config.teacher} has not the same labels, in the same order, and vocabulary as the model",
                 "take a checkpoint that was fine-tuned on the task",

@@ -5,14 +5,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from prunecli.checkpoints.folder import KEPT_TOKENS, Checkpoint
+from prunecli.checkpoints.folder import KEPT_TOKENS, Checkpoint, read_checkpoint
 from prunecli.checkpoints.kinds.base import Reading
 from prunecli.checkpoints.run_folder import is_run
 from prunecli.checkpoints.source import find_folder
 from prunecli.config import VerifyConfig
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
-from prunecli.inference.runnable import read_runnable
+from prunecli.inference.runnable import check_is_cut
 from prunecli.masks import formats
 from prunecli.models.pruned import AUTO_CLASSES
 from prunecli.models.shipped import encoder_of, head_of, is_ours
@@ -49,7 +49,9 @@ def run(config: VerifyConfig) -> VerifyResult:
     Raises:
         PruneError: The folder is no checkpoint, its code is not trusted, or the reference cannot be used.
     """
-    checkpoint = read_runnable(find_folder(config.checkpoint))
+    folder = find_folder(config.checkpoint)
+    check_is_cut(folder)
+    checkpoint = read_checkpoint(folder)
     against = None if config.against is None else find_folder(config.against)
     if config.masks is not None and against is not None and made_of(checkpoint, against) is not None:
         raise InputError(

@@ -17,9 +17,8 @@ def check_tokenizer(checkpoint: Checkpoint) -> Finding:
         others = [file.name for file in checkpoint.tokenizer_files if file.name not in SETTINGS]
         if checkpoint.tokenizer_files and not others:
             return Finding("tokenizer", "fail", "settings of a tokenizer, but no vocabulary")
-        return Finding(
-            "tokenizer", "skip", f"{', '.join(others) or 'none'}: transformers makes one of it anew"
-        )
+        said = f"transformers reads {', '.join(others)}" if others else "the folder has none"
+        return Finding("tokenizer", "skip", said)
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises plain Exception

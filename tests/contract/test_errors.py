@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
+import prunecli
 from prunecli import errors
-from prunecli.checkpoints.folder import WEIGHTS, read_checkpoint
+from prunecli.checkpoints.folder import GRAPH, WEIGHTS, read_checkpoint
 from prunecli.cli.app import app
 from prunecli.errors import (
     ExitCode,
@@ -247,3 +248,14 @@ def test_a_broken_file_of_rows_is_told_in_our_words(
 def test_the_hub_out_of_reach_is_an_error_of_its_own() -> None:
     with pytest.raises(OfflineError):
         load_task("qqp")
+
+
+def test_only_a_checkpoint_of_weights_that_are_cut_is_verified(bert: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(bert, tmp_path / "run" / "model")).parent
+    (run / "run.json").write_text("{}")
+    with pytest.raises(InputError, match="is a run folder of train-masks, which is not cut yet"):
+        prunecli.verify_automodel(run)
+    graph = Path(shutil.copytree(bert, tmp_path / "graph", ignore=shutil.ignore_patterns(WEIGHTS)))
+    (graph / GRAPH).write_bytes(b"")
+    with pytest.raises(InputError, match="holds a graph for onnxruntime and no weights"):
+        prunecli.verify_automodel(graph)
