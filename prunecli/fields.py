@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
@@ -193,6 +193,38 @@ def _check(field: Field, value: Any) -> None:
         allowed = f"at least {low:g}" if high is None else f"between {low or 0:g} and {high:g}"
         share = f"{value:g} % is {value / 100:g}" if high == 1 and 2 <= value <= 100 else None
         raise InputError(f"{field.spelled} is {value}, but it must be {allowed}", share)
+
+
+def check_same(
+    cls: type[VerbConfig], place: Path, before: Mapping[str, Any], asked: Mapping[str, Any]
+) -> None:
+    """Refuse to go on with other options than something was started with.
+
+    Args:
+        cls: The verb's config.
+        place: What stands there, whole or begun.
+        before: Options by name, as `plain` makes them; those that came later have their defaults.
+        asked: The same of now.
+
+    Raises:
+        InputError: It names the first option that differs.
+    """
+    for field in config_fields(cls):
+        was = before.get(field.name, plain(field.default))
+        if field.name in asked and asked[field.name] != was:
+            raise InputError(
+                f"{place} was started with {field.spelled} {written(was)}, now it is {written(asked[field.name])}",
+                "resume with the same options, or start over with --overwrite instead",
+            )
+
+
+def written(value: Any) -> str:
+    """Return an option's value, as `plain` makes it, in words."""
+    if value is None or value is MISSING or value == []:
+        return "not set"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def plain(value: Any) -> Any:

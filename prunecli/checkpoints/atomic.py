@@ -1,7 +1,8 @@
 """Folders and files that appear whole or not at all.
 
 Everything is written beside the target, flushed to the disk, and renamed. A kill at any moment leaves the
-target as it was; what is left over has a name that says so (`NAME.partial`) and the next run removes it.
+target as it was; what is left over has a name that says so (`NAME.partial`) and the next run removes it. Of two
+runs at once with one target, the second is refused.
 """
 
 import errno
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from prunecli.checkpoints.sole_writer import claimed_folder
 from prunecli.errors import FULL, InputError, TargetExistsError, mend
 
 
@@ -56,22 +58,28 @@ def staged_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
 
     Yields:
         An empty folder beside the target to write into.
+
+    Raises:
+        TargetExistsError: The target stands and may not be replaced.
+        InputError: It cannot be written, or another command is writing it.
     """
     check_target(target, overwrite)
     staging = partial_path(target)
-    shutil.rmtree(staging, ignore_errors=True)
     try:
-        staging.mkdir(parents=True)
-        yield staging
-        publish(staging, target)
-    except BaseException as error:
-        shutil.rmtree(staging, ignore_errors=True)
-        if isinstance(error, OSError) and _is_of(error, staging, target):
-            raise InputError(
-                f"{target} could not be written: {error.strerror or error}",
-                f"{mend(error)}; nothing was left behind",
-            ) from error
-        raise
+        with claimed_folder(staging):
+            try:
+                yield staging
+                publish(staging, target)
+            except BaseException:
+                shutil.rmtree(staging, ignore_errors=True)
+                raise
+    except OSError as error:
+        if not _is_of(error, staging, target):
+            raise
+        raise InputError(
+            f"{target} could not be written: {error.strerror or error}",
+            f"{mend(error)}; nothing was left behind",
+        ) from error
 
 
 def _is_of(error: OSError, staging: Path, target: Path) -> bool:

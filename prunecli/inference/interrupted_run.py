@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints.atomic import partial_path
+from prunecli.checkpoints.sole_writer import sole_writer
 from prunecli.checkpoints.source import find_folder
 from prunecli.config import PredictConfig
 from prunecli.errors import InputError, TargetExistsError
-from prunecli.fields import plain
+from prunecli.fields import check_same, plain
 from prunecli.inference.formats.base import Reading, Record
 from prunecli.inference.formats.jsonl import line_of
 from prunecli.inference.kinds.base import Kind
@@ -77,12 +78,7 @@ def check_same_run(target: Path, asked: dict[str, Any]) -> None:
     if not partial.is_file() or not partial.stat().st_size:
         return
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    changed = next((name for name, value in asked.items() if before.get(name) != value), None)
-    if changed:
-        raise InputError(
-            f"{partial} was started with {changed} {before.get(changed)!r}, now it is {asked[changed]!r}",
-            "resume with the same options, or start over with --overwrite instead",
-        )
+    check_same(PredictConfig, partial, before, asked)
 
 
 def done_before(target: Path) -> Done:
@@ -91,7 +87,7 @@ def done_before(target: Path) -> Done:
     if not partial.is_file():
         return Done()
     records, errors, size, last = 0, 0, 0, b"null"
-    with partial.open("rb+") as file:
+    with partial.open("rb+") as file, sole_writer(partial):
         for line in file:
             if not line.endswith(b"\n"):
                 break

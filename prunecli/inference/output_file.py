@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints.atomic import partial_path
+from prunecli.checkpoints.sole_writer import sole_writer
 from prunecli.config.predict import TREC
 from prunecli.errors import InputError, TargetExistsError
 from prunecli.inference.formats.base import Record
@@ -59,11 +60,12 @@ def written(records: Iterable[Record], target: Path, asked: dict[str, Any], resu
         resume: Whether to go on behind what stands there.
 
     Raises:
-        InputError: The disk is full or not writable.
+        InputError: The disk is full or not writable, or another command is writing the file.
     """
     partial = partial_path(target)
     try:
-        with partial.open("ab" if resume else "wb") as file:
+        with partial.open("ab") as file, sole_writer(partial):
+            file.truncate(None if resume else 0)
             asked_path(target).write_text(json.dumps(asked), encoding="utf-8")
             for record in records:
                 file.write(line_of(record))

@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from transformers import PreTrainedModel
 
+from prunecli.checkpoints.atomic import partial_path
+from prunecli.checkpoints.sole_writer import check_free
 from prunecli.checkpoints.source import find_folder
 from prunecli.config import PredictConfig
 from prunecli.config.predict import is_trec
@@ -132,6 +134,7 @@ def check_out(config: PredictConfig) -> None:
     if config.out is not None:
         check_outside(config.out, config.checkpoint)
         check_file_target(config.out, config.overwrite)
+        check_free(partial_path(config.out))
         if config.resume:
             check_same_run(config.out, asked_in(config))
         elif not config.overwrite:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prunecli.config import TrainMasksConfig
-from prunecli.fields import command_line, config_fields, plain
+from prunecli.fields import command_line, config_fields, plain, written
 from prunecli.masks import prices
 from prunecli.reports import charts
 from prunecli.reports.templates import fill
@@ -204,17 +204,9 @@ def _settings(config: dict[str, Any]) -> dict[str, list[Setting]]:
         if field.name in config:
             value, default = config[field.name], field.default
             same = default is MISSING or plain(default) == value
-            setting = Setting(field.spelled, _written(value), None if same else _written(plain(default)))
+            setting = Setting(field.spelled, written(value), None if same else written(plain(default)))
             panels.setdefault(field.opt.panel, []).append(setting)
     return panels
-
-
-def _written(value: Any) -> str:
-    if value is None or value == []:
-        return "not set"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _signed(change: float, form: str) -> str:

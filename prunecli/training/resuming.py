@@ -7,7 +7,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from accelerate import PartialState
 
 from prunecli.checkpoints.atomic import check_target, partial_path, publish
 from prunecli.checkpoints.run_folder import is_run, read_record
+from prunecli.checkpoints.sole_writer import check_free, claimed_folder, sole_writer
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import InputError, TargetExistsError, mend, words_of
-from prunecli.fields import config_fields, plain
+from prunecli.fields import check_same, plain
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,9 @@ def is_finished(config: TrainMasksConfig) -> bool:
     """
     if not config.resume or not is_run(config.out_folder):
         return False
-    _check_same(config.out_folder, read_record(config.out_folder).get("config", {}), _asked(config))
+    check_same(
+        TrainMasksConfig, config.out_folder, read_record(config.out_folder).get("config", {}), _asked(config)
+    )
     return True
 
 
@@ -57,6 +60,7 @@ def check_run_target(config: TrainMasksConfig) -> None:
     if is_finished(config):
         return
     check_target(out, config.overwrite)
+    check_free(partial_path(out))
     if partial_path(out).exists() and not (config.resume or config.overwrite or config.dry_run):
         raise TargetExistsError(
             f"an interrupted run stands at {partial_path(out)}",
@@ -77,19 +81,20 @@ def work_folder(config: TrainMasksConfig) -> Iterator[tuple[Path, str | None]]:
         InputError: The interrupted run was started with other options.
     """
     work = partial_path(config.out_folder)
-    with PartialState().main_process_first():  # the first process makes the folder, the others find it
-        last = _open(work, config)
-    try:
-        yield work, last
-    except BaseException as error:
-        full = work.is_dir() and shutil.disk_usage(work).free < ENOUGH
-        if _last(work) is None:
-            shutil.rmtree(work, ignore_errors=True)
-        else:
-            log.warning("the run stopped; the same command with --resume goes on from %s", _last(work))
-        if full and isinstance(error, Exception):
-            raise InputError(f"no space left for {work}", "free some, then --resume") from error
-        raise
+    with ExitStack() as held:
+        with PartialState().main_process_first():  # the first process makes the folder, the others find it
+            last = _open(work, config, held)
+        try:
+            yield work, last
+        except BaseException as error:
+            full = work.is_dir() and shutil.disk_usage(work).free < ENOUGH
+            if _last(work) is None:
+                shutil.rmtree(work, ignore_errors=True)
+            else:
+                log.warning("the run stopped; the same command with --resume goes on from %s", _last(work))
+            if full and isinstance(error, Exception):
+                raise InputError(f"no space left for {work}", "free some, then --resume") from error
+            raise
 
 
 def finish(work: Path, target: Path) -> None:
@@ -100,16 +105,18 @@ def finish(work: Path, target: Path) -> None:
     publish(work, target)
 
 
-def _open(work: Path, config: TrainMasksConfig) -> str | None:
-    """Find the interrupted run's folder and last checkpoint, or make an empty folder."""
-    asked = _asked(config)
-    last = _last(work) if config.resume or not PartialState().is_main_process else None
+def _open(work: Path, config: TrainMasksConfig, held: ExitStack) -> str | None:
+    """Find the interrupted run's folder and last checkpoint, or make an empty folder; the first process holds it."""
+    first, asked = PartialState().is_main_process, _asked(config)
+    last = _last(work) if config.resume or not first else None
     if last is not None:
-        _check_same(work, json.loads((work / ASKED).read_text(encoding="utf-8")), asked)
-    elif PartialState().is_main_process:
-        shutil.rmtree(work, ignore_errors=True)
+        check_same(TrainMasksConfig, work, json.loads((work / ASKED).read_text(encoding="utf-8")), asked)
+        log.info("going on from %s", last)
+    if first and last is not None:
+        held.enter_context(sole_writer(work))
+    elif first:
         try:
-            work.mkdir(parents=True)
+            held.enter_context(claimed_folder(work))
             (work / ASKED).write_text(json.dumps(asked), encoding="utf-8")
         except OSError as error:
             raise InputError(f"{work} could not be made: {words_of(error)}", mend(error)) from None
@@ -126,15 +133,3 @@ def _last(work: Path) -> str | None:
 def _asked(config: TrainMasksConfig) -> dict[str, Any]:
     """Return the options that decide what comes out."""
     return {name: value for name, value in plain(asdict(config)).items() if name not in FREE}
-
-
-def _check_same(work: Path, before: dict[str, Any], asked: dict[str, Any]) -> None:
-    """Refuse to go on with other options than the run was started with."""
-    usual = {field.name: plain(field.default) for field in config_fields(TrainMasksConfig)}
-    before = {**usual, **before}  # options that came after it was started
-    changed = [name for name, value in asked.items() if before[name] != value]
-    if changed:
-        raise InputError(
-            f"{work} was started with {changed[0]} {before[changed[0]]!r}, now it is {asked[changed[0]]!r}",
-            "resume with the same options, or start over with --overwrite",
-        )

@@ -206,7 +206,10 @@ def test_an_interrupted_run_goes_on(
     whole = list(predict.run(config(bert, source)))
     first = predict.run(config(bert, source, out=out))
     assert [next(first) for _ in range(3)] == whole[:3]
+    with pytest.raises(InputError, match="another command is writing"):
+        predict.run(config(bert, source, out=out, overwrite=True))
     del first
+    gc.collect()  # closes the file
     partial = partial_path(out)
     partial.write_bytes(partial.read_bytes() + b'{"text": "half a li')
     with pytest.raises(TargetExistsError, match="an interrupted run stands at"):
@@ -236,8 +239,8 @@ def interrupt(records: list[dict[str, Any]], bert: Path, out: Path) -> None:
         ([{"text": "bad"}, {"text": "dull"}], {}, "record 2 of the input is not what the interrupted run"),
         ([{"text": "good"}], {}, "record 2 of the input is not what the interrupted run read"),
         ([], {}, "record 2 of the input"),
-        (None, {"max_length": 8}, "was started with max_length None, now it is 8"),
-        (None, {"fields": "text"}, "was started with fields None, now it is 'text'"),
+        (None, {"max_length": 8}, "was started with --max-length not set, now it is 8"),
+        (None, {"fields": "text"}, "was started with --fields not set, now it is text"),
     ],
 )
 def test_another_run_is_not_gone_on_with(

@@ -139,6 +139,20 @@ def test_a_kill_while_writing_leaves_the_target_as_it_was(stands: bool, tmp_path
     assert names(target) == ["new"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks on folders")
+def test_of_two_at_once_the_second_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    with subprocess.Popen([sys.executable, "-c", WRITER, target], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        with pytest.raises(InputError, match="another command is writing"), staged_folder(target):
+            pass
+        assert names(partial_path(target)) == ["half"]
+        child.kill()
+    with staged_folder(target) as folder:
+        assert names(folder) == []
+
+
 @pytest.mark.parametrize("name", [".", ".."])
 def test_a_target_that_cannot_be_renamed_is_refused(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -72,7 +72,7 @@ def test_without_resume_the_run_starts_over(tmp_path: Path) -> None:
 def test_resuming_with_another_option_names_it(tmp_path: Path) -> None:
     interrupted(tmp_path / "run", seed=1)
     with (
-        pytest.raises(InputError, match="was started with seed 1, now it is 2"),
+        pytest.raises(InputError, match="was started with --seed 1, now it is 2"),
         work_folder(config(tmp_path / "run", seed=2, resume=True)),
     ):
         pass
@@ -109,7 +109,22 @@ def test_a_finished_run_is_resumed_by_doing_nothing(tmp_path: Path) -> None:
     (tmp_path / "run" / "run.json").write_text(json.dumps(made))
     assert is_finished(config(tmp_path / "run", resume=True))
     check_run_target(config(tmp_path / "run", resume=True))
-    with pytest.raises(InputError, match=r"was started with seed .*, now it is 3"):
+    with pytest.raises(InputError, match=r"was started with --seed .*, now it is 3"):
         is_finished(config(tmp_path / "run", resume=True, seed=3))
     with pytest.raises(TargetExistsError):
         check_run_target(config(tmp_path / "run"))
+
+
+def test_a_run_that_is_under_way_is_neither_resumed_nor_replaced(tmp_path: Path) -> None:
+    with work_folder(config(tmp_path / "run")) as (work, _):
+        trainer_checkpoint(work, 5)
+        for more in ({}, {"resume": True}, {"overwrite": True}):
+            with pytest.raises(InputError, match="another command is writing"):
+                check_run_target(config(tmp_path / "run", **more))
+            with (
+                pytest.raises(InputError, match="another command is writing"),
+                work_folder(config(tmp_path / "run", **more)),
+            ):
+                pass
+        assert (work / "checkpoint-5").is_dir()
+        finish(work, tmp_path / "run")
