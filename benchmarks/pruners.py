@@ -24,7 +24,7 @@ from prunecli.masks.prices import flops
 from prunecli.masks.units import linear_shapes
 from prunecli.models.loading import load_model
 from prunecli.operations.train_masks import read_inputs
-from prunecli.training.scoring import calibration_examples
+from prunecli.training.calibration_rows import calibration_examples
 from prunecli.training.session import Session, open_session
 
 METHODS = ("one-shot", "fisher", "taylor", "magnitude")

@@ -42,8 +42,7 @@ def record_calls(model: nn.Module, encoder: Encoder, batches: Sequence[Batch]) -
     Raises:
         UnsupportedModelError: Layers are computed more than once, or something happens between two of them.
     """
-    if encoder.repeats > 1:
-        raise _unchained(encoder)
+    check_chain(encoder)
     layers = layers_of(model, encoder)
     calls = Calls(others=[[] for _ in layers])
     below: list[Tensor] = []  # what the layer below wrote last
@@ -75,6 +74,16 @@ def record_calls(model: nn.Module, encoder: Encoder, batches: Sequence[Batch]) -
     if not calls.chained:
         raise _unchained(encoder)
     return calls
+
+
+def check_chain(encoder: Encoder) -> None:
+    """Refuse layers that are computed more than once, which nobody can refit one by one.
+
+    Raises:
+        UnsupportedModelError: This encoder has such.
+    """
+    if encoder.repeats > 1:
+        raise _unchained(encoder)
 
 
 def _unchained(encoder: Encoder) -> UnsupportedModelError:

@@ -91,7 +91,13 @@ def check_read(config: "TrainMasksConfig") -> None:
         ),
     ]
     if method in KNOWN_METHODS:  # of others it is known once they are imported
-        rules = [*_rules_of(method, KNOWN_METHODS[method], epochs, distilled), *rules]
+        facts = KNOWN_METHODS[method]
+        rules = [*_rules_of(method, facts, epochs, distilled), *rules]
+        if facts.trains and not config.can_refit_gates:
+            reason = (
+                "what trained gates leave is refitted to the dense model under a target, where that teaches"
+            )
+            rules.append((True, ("keep_weights",), reason, "leave it out"))
     changed = {field.name: field.spelled for field in config.changed}
     for holds, names, reason, fix in rules:
         for name in names if holds else ():
@@ -118,7 +124,6 @@ def _rules_of(
             "--recovery-epochs and --recovery-lr are for the model that it cuts",
         ),
         (not facts.anneals, ANNEALED, f"gates of {method} have no temperature", "gumbel-sigmoid has one"),
-        (facts.trains, ("keep_weights",), f"{method} trains the weights and refits none", "leave it out"),
         (not facts.trains and not epochs, taught, "nothing trains", "add --recovery-epochs N"),
     ]
 

@@ -136,7 +136,7 @@ class TrainMasksConfig(VerbConfig):
     ] = None
     calibration_rows: CalibrationRows = 1024
     keep_weights: Annotated[
-        bool, Opt("Do not refit output projections after units were chosen by scores.", BUDGET)
+        bool, Opt("Do not refit output projections after units were chosen under a target.", BUDGET)
     ] = False
     recovery_epochs: RecoveryEpochs = 0
     recovery_lr: RecoveryLr = 5e-5
@@ -252,6 +252,12 @@ class TrainMasksConfig(VerbConfig):
             any((self.target_flops, self.target_params, self.target_speedup, self.sweep))
             or self.max_drop is not None
         )
+
+    @property
+    def can_refit_gates(self) -> bool:
+        """Say whether what trained gates leave can be refitted: to a dense model that teaches, of the same width."""
+        taught_by_itself = self.distill != "never" and self.teacher is None
+        return self.under_target and taught_by_itself and not self.freeze and "hidden" not in self.groups
 
     @property
     def target_option(self) -> str | None:

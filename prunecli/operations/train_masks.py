@@ -14,6 +14,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase, set_seed
 
 from prunecli import __version__, methods
+from prunecli.calibration.layerwise import check_chain
 from prunecli.checkpoints.atomic import check_source
 from prunecli.checkpoints.folder import CARD, NEW, Checkpoint, read_checkpoint
 from prunecli.checkpoints.run_folder import MODEL, RECORD, REPORT
@@ -41,7 +42,7 @@ from prunecli.training.outcome import TrainMasksPlan, TrainMasksResult, check_ou
 from prunecli.training.recovery import recover
 from prunecli.training.resuming import check_run_target, finish, is_finished, work_folder
 from prunecli.training.scoring import prune_by_scores, prune_to_drop
-from prunecli.training.session import Session, open_session, row_length
+from prunecli.training.session import Session, check_new_head, open_session, row_length
 from prunecli.training.target import target_of
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,9 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
     encoder = encoder_of(checkpoint)
     if encoder.sharing:
         log.info(encoder.sharing)
+    new_head = not has_head(checkpoint, data.task) or bool(checkpoint.config.get(NEW))
+    if new_head:
+        check_new_head(config, data.task)
     tokenizer = load_tokenizer(checkpoint)
     tokens = row_length(config.max_length, data.task, positions_of(checkpoint), tokenizer)
     examples = _examples(data, tokenizer, tokens)
@@ -79,7 +83,7 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
         data=data.source,
         rows=(len(data.train), len(data.validation)),
         examples=examples,
-        new_head=not has_head(checkpoint, data.task) or bool(checkpoint.config.get(NEW)),
+        new_head=new_head,
         units={group: mask_shape(encoder, group)[1] for group in config.groups},
         layers=encoder.layers,
         steps=(int(steps) + epoch * config.recovery_epochs) * (len(config.shares) if config.sweep else 1),
@@ -162,7 +166,11 @@ def read_inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
             f"{checkpoint.path} was pruned with transformers 4 (pruned_heads in config.json)",
             "learn masks on the dense checkpoint",
         )
-    check_heads(encoder_of(checkpoint), inner_config(checkpoint.config))
+    encoder = encoder_of(checkpoint)
+    check_heads(encoder, inner_config(checkpoint.config))
+    scored = isinstance(methods.get(config.method_name), ScoreMethod)
+    if scored and not config.keep_weights and 1.0 not in (config.target_flops, config.target_params):
+        check_chain(encoder)  # that of which all is kept is not refitted
     data = load_task(
         config.task,
         config.data_dir,

@@ -1,15 +1,22 @@
 """Masks that are learned: gates and weights train together, towards fixed penalties or towards a budget."""
 
-from torch import nn
+import logging
 
+from torch import Tensor, nn
+
+from prunecli.calibration.reconstruction import Dense, reconstruct
+from prunecli.errors import PruneError
 from prunecli.methods.base import GateMethod
 from prunecli.training.arguments import gate_schedule
 from prunecli.training.budget import Lagrangian
+from prunecli.training.calibration_rows import calibration_examples, check_enough, split
 from prunecli.training.callbacks import ReportProgress
 from prunecli.training.gates import Gates, attach
 from prunecli.training.scoring import unit_worth
 from prunecli.training.session import Learned, Session
 from prunecli.training.target import Target
+
+log = logging.getLogger(__name__)
 
 
 def learn(
@@ -53,7 +60,29 @@ def learn(
         chances = gates.chances()
         learned.expected = float(lagrangian.expected(chances).detach())
         gates.fixed = target.by_chance(chances)
+        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+        learned.refit = _refit(session, gates.decisions(), teacher)
         evaluated = []
     learned.masks = gates.mask_set({})
     learned.masked = session.metrics(evaluated[-1] if evaluated else trainer.evaluate())
     return learned
+
+
+def _refit(session: Session, kept: dict[str, Tensor], dense: nn.Module | None) -> tuple[float, float] | None:
+    """Let what stays make up for what has gone since the last sample of the gates, as scores do it.
+
+    Returns:
+        Divergence from the dense model on held-out examples before and after; None where nothing is refitted.
+    """
+    config, model, encoder = session.config, session.loaded.model.train(False), session.loaded.encoder
+    if dense is None or config.keep_weights or not config.can_refit_gates:
+        return None
+    batches, _ = calibration_examples(session)
+    try:
+        check_enough(batches, encoder)
+        reference = Dense(dense, encoder, *split(batches))
+    except PruneError as error:  # not worth losing what was trained
+        log.info("no refit: %s", error.message)
+        return None
+    session.progress("refitting", 0, 1)
+    return reconstruct(reference, model, kept)

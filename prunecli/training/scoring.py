@@ -7,13 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from prunecli.calibration.reconstruction import Dense, reconstruct
-from prunecli.calibration.sublayers import Batch, linear_of, sublayers
-from prunecli.encoders import Encoder
+from prunecli.calibration.sublayers import linear_of, sublayers
 from prunecli.errors import InputError, NothingLeftError
 from prunecli.masks import MaskSet
 from prunecli.masks.gates import put_gates, set_masks
@@ -21,7 +19,7 @@ from prunecli.masks.units import mask_shape
 from prunecli.methods import one_shot
 from prunecli.methods.base import Calibrated, ScoreMethod
 from prunecli.progress import Progress
-from prunecli.training.distillation import LABELS
+from prunecli.training.calibration_rows import calibration_examples, check_enough, split
 from prunecli.training.session import Learned, Session
 from prunecli.training.target import Target
 
@@ -29,7 +27,6 @@ log = logging.getLogger(__name__)
 
 TENTHS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 ROUNDING = 1e-9  # 0.98 - 0.97 is a little more than 0.01
-HELD_OUT = 8  # one batch in so many decides whether a refit helps
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +65,9 @@ class Pruner:
         """Draw the examples that a session's seed says."""
         self.seed = session.config.seed
         self.batches, self.labels = calibration_examples(session)
-        _check_enough(self.batches, self.encoder)
+        check_enough(self.batches, self.encoder)
         self.reference = (
-            None if session.config.keep_weights else Dense(self.dense, self.encoder, *_split(self.batches))
+            None if session.config.keep_weights else Dense(self.dense, self.encoder, *split(self.batches))
         )
 
     def descend(
@@ -241,44 +238,3 @@ def unit_worth(session: Session, target: Target) -> dict[str, Tensor]:
         group: score_LU / torch.from_numpy(target.prices.of_units(group)).to(score_LU)
         for group, score_LU in scores.items()
     }
-
-
-def calibration_examples(session: Session) -> tuple[list[Batch], list[dict[str, Tensor]]]:
-    """Draw training rows without replacement, in batches of like length: model inputs, and their labels apart."""
-    rows, device = session.features.train, next(session.loaded.model.parameters()).device
-    wanted = min(session.config.calibration_rows, len(rows))
-    drawn = np.random.default_rng(session.config.seed).choice(len(rows), wanted, replace=False)
-    lengths = np.asarray(rows["length"])
-    order = drawn[np.argsort(lengths[drawn], kind="stable")]
-    size = session.config.batch_size
-    batches: list[Batch] = []
-    labels: list[dict[str, Tensor]] = []
-    for start in range(0, len(order), size):
-        chosen = rows.select(order[start : start + size]).remove_columns("length")
-        batch = {name: value.to(device) for name, value in session.features.collate(list(chosen)).items()}
-        labels.append({name: value for name, value in batch.items() if name in LABELS})
-        batches.append({name: value for name, value in batch.items() if name not in LABELS})
-    return batches, labels
-
-
-def _check_enough(batches: Sequence[Batch], encoder: Encoder) -> None:
-    """Refuse fewer tokens than a layer has inputs to be told apart.
-
-    Raises:
-        InputError: It says how many rows would do.
-    """
-    tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
-    rows = sum(len(batch["attention_mask"]) for batch in batches)
-    columns = max(encoder.intermediate, encoder.heads * encoder.head_size)
-    if tokens < columns:
-        raise InputError(
-            f"{rows:,} calibration rows have {tokens:,} tokens: too few for layers of {columns:,} neurons",
-            f"take at least {-(-columns * rows // max(tokens, 1)):,} with --calibration-rows, of a file that has them",
-        )
-
-
-def _split(batches: Sequence[Batch]) -> tuple[list[Batch], list[Batch]]:
-    """Return the batches to fit to and those that judge; of every length some go to each."""
-    judges = set(range(HELD_OUT // 2, len(batches), HELD_OUT)) or {len(batches) - 1}
-    fit = [batch for number, batch in enumerate(batches) if number not in judges]
-    return fit or list(batches), [batches[number] for number in sorted(judges)]

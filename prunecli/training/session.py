@@ -123,7 +123,7 @@ def open_session(
     log.info("Loading %s", checkpoint.path)
     loaded = load_model(checkpoint, task.kind.head, **task.kind.config(task))
     if loaded.new:
-        _check_new_head(config, task)
+        check_new_head(config, task)
         log.warning(
             "%s has no head for task %s: %s start at random and will be trained",
             config.model, task.name, ", ".join(loaded.new),
@@ -142,8 +142,12 @@ def open_session(
     return Session(config, checkpoint, task, loaded, tokenizer, max_length, features, arguments, progress)
 
 
-def _check_new_head(config: TrainMasksConfig, task: Task) -> None:
-    """Refuse to choose units by what an untrained head predicts, or to leave one untrained."""
+def check_new_head(config: TrainMasksConfig, task: Task) -> None:
+    """Refuse to choose units by what an untrained head predicts, or to leave one untrained.
+
+    Raises:
+        UnsupportedModelError: The options ask for that; it says how a head gets trained.
+    """
     if config.sweep:
         raise UnsupportedModelError(
             f"{config.model} has no head for task {task.name}: there is nothing to compare several targets with",

@@ -12,8 +12,10 @@ import prunecli
 from prunecli import demo, methods
 from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.cli.app import app
+from prunecli.config import TrainMasksConfig
 from prunecli.errors import ExitCode, InputError, NothingLeftError, OfflineError, UnsupportedModelError
 from prunecli.masks import allocation
+from prunecli.operations import train_masks
 from prunecli.training import target
 from prunecli.training.scoring import TENTHS
 from prunecli.training.session import Session
@@ -91,7 +93,25 @@ def test_trained_gates_meet_a_budget_and_the_cut_model_trains_on(method: str, tm
     assert 0.49 < run.target.reached <= 0.5
     assert 0 < run.target.expected <= 1.01
     assert run.steps == 3 * 6 and run.recovery_seconds > 0
+    before, after = run.refit
+    assert 0 <= after < before
     proven(run, tmp_path / "cut")
+
+
+@pytest.mark.parametrize("options", [{"keep_weights": True}, {"distill": "never"}, {"freeze": True}])
+def test_what_trained_gates_leave_can_stay_as_it_is(options: dict[str, Any], tmp_path: Path) -> None:
+    run = prune(tmp_path / "run", target_params=0.5, num_epochs=1, **options)
+    assert run.refit is None
+    if "freeze" in options:
+        proven(run, tmp_path / "cut")
+
+
+def test_too_few_rows_for_a_refit_lose_nothing_that_was_trained(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    run = prune(tmp_path / "run", target_params=0.5, num_epochs=1, calibration_rows=8)
+    assert run.refit is None and "no refit: 8 calibration rows have" in caplog.text
 
 
 def test_recovery_follows_scores_and_widths_are_multiples(
@@ -184,8 +204,11 @@ def test_what_makes_no_sense_is_refused(
 @pytest.mark.parametrize("method", ["one-shot", "magnitude"])
 def test_a_new_head_cannot_judge_units(method: str, tmp_path: Path) -> None:
     bare = tiny.save_tiny(tmp_path / "bare", "bert", head="Model")
-    with pytest.raises(UnsupportedModelError, match="has no head for task"):
-        prunecli.train_masks(str(bare), "demo", out=tmp_path / "run", method=method, target_flops=0.5, **FAST)
+    asked: dict[str, Any] = {"model": str(bare), "task": "demo", "method": method, "target_flops": 0.5}
+    config = TrainMasksConfig.of({**asked, "out": tmp_path / "run", **FAST})
+    for refused in (train_masks.plan, train_masks.run):
+        with pytest.raises(UnsupportedModelError, match="has no head for task"):
+            refused(config)
     assert not (tmp_path / "run").exists()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from prunecli.config import ApplyMasksConfig, TrainMasksConfig
+from prunecli.errors import UnsupportedModelError
 from prunecli.masks import formats
 from prunecli.masks.units import mask_shape
 from prunecli.operations import apply_masks, train_masks
@@ -71,6 +72,14 @@ def test_train_masks_says_it_in_the_plan_and_in_the_run(albert: Path, tmp_path: 
     assert talk.messages.count(SAID) == 1
     train_masks.run(config, lambda label, done, total: None)
     assert talk.messages.count(SAID) == 2
+
+
+def test_the_plan_refuses_what_cannot_be_refitted(albert: Path, tmp_path: Path) -> None:
+    asked = {"model": str(albert), "task": "demo", "out": tmp_path / "run", "method": "magnitude"}
+    with pytest.raises(UnsupportedModelError, match="cannot be refitted one by one"):
+        train_masks.plan(TrainMasksConfig.of({**asked, "target_flops": 0.5}))
+    for more in ({"target_flops": 0.5, "keep_weights": True}, {"target_flops": 1.0, "recovery_epochs": 1}):
+        assert train_masks.plan(TrainMasksConfig.of({**asked, **more})).layers == 1
 
 
 def test_layers_of_their_own_are_not_spoken_of(bert: Path, tmp_path: Path, talk: Any) -> None:
