@@ -83,8 +83,11 @@ def _parameter(config: type[VerbConfig], field: Field) -> tuple[Any, Any, Any]:
         spellings = [field.spelled, *([field.opt.short] if field.opt.short else [])]
         info = typer.Option(
             *spellings,
-            help=field.opt.help,
-            metavar="" if field.kind is bool else field.opt.metavar or "|".join(field.choices) or None,
+            # Not as the value's name: that of --learn-masks would leave the texts of its panel no room.
+            help=" ".join(
+                [field.opt.help, *([f"One of {', '.join(field.choices)}."] if field.choices else [])]
+            ),
+            metavar="" if field.kind is bool else field.opt.metavar or f"<{field.kind.__name__.lower()}>",
             autocompletion=(lambda: list(field.choices)) if field.choices else None,
             rich_help_panel=field.opt.panel,
             envvar=_variable(config.verb, field.spelled),

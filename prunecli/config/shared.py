@@ -8,7 +8,12 @@ from prunecli.fields import BUDGET, DANGEROUS, MASKS, OUTPUT, TRAINING, Opt
 
 ONLY_TRAINS = "--method magnitude --target-flops 1 --recovery-epochs 8"  # train-masks that removes nothing
 TaskName = Annotated[
-    str, Opt("A GLUE or SQuAD task, demo, or a data file or folder of your own.", positional=True)
+    str,
+    Opt(
+        "cola, mnli, mrpc, qnli, qqp, rte, sst2, stsb, wnli, squad, squad_v2, demo, "
+        "or a data file or folder of your own.",
+        positional=True,
+    ),
 ]
 DataDir = Annotated[
     Path | None, Opt("Folder with the task's train and validation files, instead of the hub.")

@@ -14,7 +14,8 @@ from prunecli.cli.app import VERBS, app
 from prunecli.config import ApplyMasksConfig, TrainMasksConfig
 from prunecli.config.shared import WIDTHS
 from prunecli.errors import InputError
-from prunecli.fields import VerbConfig
+from prunecli.fields import VerbConfig, config_fields
+from prunecli.tasks import tasks
 from tests.contract import freeze
 
 TRAIN = ("train-masks", "demo", "demo")
@@ -94,10 +95,19 @@ def test_the_promised_names_and_defaults_are_there() -> None:
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.config.verb)
 def test_help_shows_every_option_and_every_example(verb: Any) -> None:
-    shown = CliRunner().invoke(app, [verb.config.verb, "--help"], env={"COLUMNS": "200"}).stdout
-    missing = [field.spelled for field in freeze.fields(verb) if field.spelled not in shown]
+    narrow, wide = (
+        CliRunner().invoke(app, [verb.config.verb, "--help"], env={"COLUMNS": columns}).stdout
+        for columns in ("80", "200")
+    )
+    missing = [field.spelled for field in freeze.fields(verb) if f" {field.spelled} " not in narrow]
     assert not missing
-    assert all(example in shown for example in verb.examples)
+    assert all(choice in narrow for field in freeze.fields(verb) for choice in field.choices)
+    assert all(example in wide for example in verb.examples)
+
+
+def test_help_names_every_known_task() -> None:
+    said = {field.name: field.opt.help for field in config_fields(TrainMasksConfig)}["task"]
+    assert set(tasks()) <= set(said.split(", ")) and len(tasks()) == said.count(", ")
 
 
 EXAMPLES = [example for verb in VERBS for example in verb.examples]
