@@ -39,17 +39,16 @@ def _run(config: BenchmarkConfig, out: Output) -> ExitCode:
 
 
 def _show(result: "BenchmarkResult", out: Output) -> None:
-    names = [str(size.checkpoint) for size in result.sizes]
-    short = [_short(size.checkpoint) for size in result.sizes]
+    names = [_named(size.checkpoint) for size in result.sizes]
     rows = [
         ["parameters", *(f"{size.parameters:,}" for size in result.sizes)],
         ["bytes of weight files", *(f"{size.bytes:,}" for size in result.sizes)],
         ["peak memory, MB", *(_megabytes(size.peak_memory) for size in result.sizes)],
     ]
-    out.table(["", *names], rows)
-    if len(names) == 2:
-        each = short if short[0] != short[1] else ["first", "second"]
-        columns = [*(f"{name}, ms" for name in each), "speed-up", "middle half", "by FLOPs"]
+    paired = len(names) == 2
+    out.table(["", *([f"A: {names[0]}", f"B: {names[1]}"] if paired else names)], rows)
+    if paired:
+        columns = ["A, ms", "B, ms", "speed-up", "middle half", "by FLOPs"]
     else:
         columns = ["ms", "middle half", "sequences/s"]
     out.table(["batch", "tokens", *columns], [_row(speed) for speed in result.speeds])
@@ -58,11 +57,11 @@ def _show(result: "BenchmarkResult", out: Output) -> None:
     out.line(f"{asked}, load average {load}, {result.device}")
 
 
-def _short(checkpoint: Path) -> str:
-    """Return what stands for a folder in a heading; a run's is that of its own, and not of the model in it."""
+def _named(checkpoint: Path) -> str:
+    """Return what a user calls a folder; a run's is that of its own, and not of the model in it."""
     if checkpoint == demo.MODEL:
         return demo.NAME
-    return (checkpoint.parent if checkpoint.name == MODEL else checkpoint).name or str(checkpoint)
+    return str(checkpoint.parent if checkpoint.name == MODEL else checkpoint)
 
 
 def _row(speed: "Speed") -> list[str]:
@@ -78,7 +77,7 @@ def _show_tables(result: "TablesResult", out: Output) -> None:
     for table, file in zip(result.tables, result.files, strict=True):
         setting = table.setting
         rows = [
-            [group, str(width), f"{ms:.3f}", f"{low:.3f} .. {high:.3f}"]
+            [group, str(width), f"{ms:.3f}", f"{low:.3f}..{high:.3f}"]
             for group, times in table.sublayers.items()
             for width, ms, low, high in zip(times.widths, times.ms, times.low, times.high, strict=True)
         ]
@@ -93,7 +92,7 @@ def _show_tables(result: "TablesResult", out: Output) -> None:
 
 
 def _half(spread: "Spread") -> str:
-    return f"{spread.low:.2f} .. {spread.high:.2f}"
+    return f"{spread.low:.2f}..{spread.high:.2f}"
 
 
 def _megabytes(size: int | None) -> str:

@@ -86,7 +86,7 @@ def native_changes(encoder: Encoder, masks: MaskSet) -> tuple[dict[str, int] | N
     if len(widths) > 1:
         return (
             None,
-            f"layers keep between {min(widths)} and {max(widths)} neurons, a stock config has one width",
+            f"layers keep between {min(widths)} and {max(widths)} neurons where a stock config has one width",
         )
     if widths == {0}:
         return None, "no neurons are left, which a stock config cannot say"
