@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from prunecli.calibration.precision import narrow, wide
+
 EXACT_CLASSES = 4  # up to here all vectors, beyond it as many drawn ones
 DRAWN = 4
 
@@ -78,14 +80,14 @@ def _product(outputs: Any, multi_label: bool, mask_BT: Tensor, generator: torch.
 
 def _exact(logits_BC: Tensor) -> Iterator[Tensor]:
     """Yield the C - 1 vectors [B, C] whose outer products sum to the Fisher information of a softmax."""
-    p_BC = logits_BC.detach().double().softmax(-1)
+    p_BC = wide(logits_BC.detach()).softmax(-1)
     fisher_BCC = torch.diag_embed(p_BC) - p_BC[:, :, None] * p_BC[:, None, :]
     values_BC, vectors_BCC = torch.linalg.eigh(
         fisher_BCC
     )  # ascending; the first is zero, of the constant vector
     for number in range(1, logits_BC.shape[-1]):
         scale_B1 = values_BC[:, number, None].clamp_min(0).sqrt()
-        yield (vectors_BCC[:, :, number] * scale_B1).to(logits_BC.dtype)
+        yield narrow(vectors_BCC[:, :, number] * scale_B1, logits_BC)
 
 
 def _drawn(logits: Tensor, generator: torch.Generator) -> Tensor:

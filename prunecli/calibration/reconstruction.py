@@ -22,6 +22,7 @@ from prunecli.calibration.backward import backward_passes
 from prunecli.calibration.directions import counted, directions, is_multi_label
 from prunecli.calibration.divergence import divergence
 from prunecli.calibration.layerwise import Stream, record_calls
+from prunecli.calibration.precision import narrow, wide
 from prunecli.calibration.sublayers import Batch, expand, linear_of, sublayers
 from prunecli.encoders import Encoder
 from prunecli.masks.units import Touch
@@ -99,7 +100,7 @@ def _offer(
 ) -> float:
     """Give a linear new weights and keep them if predictions come closer; return how close they are then."""
     old = {name: parameter.clone() for name, parameter in linear.named_parameters()}
-    linear.weight[:, columns_N] = fitted_HK1[:, : int(columns_N.sum())].to(linear.weight.dtype)
+    linear.weight[:, columns_N] = fitted_HK1[:, : int(columns_N.sum())]
     if linear.bias is not None:
         linear.bias.copy_(fitted_HK1[:, -1])
     distance = dense.distance(pruned)
@@ -116,14 +117,14 @@ class _Moments:
     def __init__(self, columns: int, linear: nn.Linear) -> None:
         self.ones = int(linear.bias is not None)
         new = linear.weight.new_zeros
-        self.xx = new(columns + self.ones, columns + self.ones, dtype=torch.float64)
-        self.xy = new(columns + self.ones, linear.out_features, dtype=torch.float64)
+        self.xx = wide(new(columns + self.ones, columns + self.ones))
+        self.xy = wide(new(columns + self.ones, linear.out_features))
 
     def add(self, x_MK: Tensor, y_MH: Tensor) -> None:
         """Add a batch of rows."""
         x_MK1 = torch.cat([x_MK, x_MK.new_ones(len(x_MK), self.ones)], 1)
-        self.xx += x_MK1.T @ x_MK1
-        self.xy += x_MK1.T @ y_MH
+        self.xx += wide(x_MK1.T @ x_MK1)
+        self.xy += wide(x_MK1.T @ y_MH)
 
     def solve(self, linear: nn.Linear, columns_N: Tensor) -> Tensor:
         """Return weights and bias [H, K1] that fit best, near those of the linear."""
@@ -136,8 +137,8 @@ class _Moments:
         if self.ones:
             ridge_K1[-1] = 0.0  # the bias may go where it has to
         system = self.xx + torch.diag(ridge_K1 + 1e-12)
-        fitted: Tensor = torch.linalg.solve(system, self.xy + ridge_K1[:, None] * old_HK1.T.double())
-        return fitted.T
+        fitted_K1H = torch.linalg.solve(system, self.xy + ridge_K1[:, None] * wide(old_HK1.T))
+        return narrow(fitted_K1H.T, linear.weight)
 
 
 def _columns(kept: dict[str, Tensor], place: Touch, linear: nn.Linear) -> Tensor:

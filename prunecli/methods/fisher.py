@@ -16,6 +16,7 @@ from scipy.optimize import isotonic_regression
 from torch import Tensor
 
 from prunecli.calibration.label_gradients import loss_by_gates
+from prunecli.calibration.precision import wide
 from prunecli.methods.base import Calibrated, ScoreMethod
 
 LEAST = 1e-6  # between scores, as a share of the largest
@@ -46,7 +47,8 @@ def added_losses(information_UU: Tensor, kept_U: Tensor) -> Tensor:
 
     What units that add less than those before them add together is spread evenly over them: sums stay what they are.
     """
-    cost_U = torch.where(kept_U.bool(), information_UU.diagonal(), torch.inf).double()
+    information_UU = wide(information_UU)
+    cost_U = torch.where(kept_U.bool().to(information_UU.device), information_UU.diagonal(), torch.inf)
     order, added = [], []
     for _ in range(int(kept_U.sum())):
         going = int(cost_U.argmin())

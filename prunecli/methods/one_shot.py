@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from prunecli.calibration.layer_removal import removal_costs
+from prunecli.calibration.precision import narrow, wide
 from prunecli.calibration.statistics import Statistics, gather
 from prunecli.calibration.sublayers import expand, linear_of, sublayers
 from prunecli.methods.base import Calibrated, ScoreMethod
@@ -47,8 +48,9 @@ def removal_errors(weight_HN: Tensor, statistics: Statistics, width: int) -> Ten
     """Return for each unit [U] what its removal costs when its turn comes; never less than for those before it."""
     inverse_NN = _damped_inverse(statistics.inputs_NN)
     # tr(W' G W K) = |R W K^1/2|^2 with G = R' R, and updates of W are linear: so W enters as R W once and for all.
-    values_H, vectors_HH = torch.linalg.eigh(statistics.gradients_HH.double())
-    rotated_HN = (values_H.clamp_min(0).sqrt()[:, None] * vectors_HH.T @ weight_HN.double()).float()
+    values_H, vectors_HH = torch.linalg.eigh(wide(statistics.gradients_HH))
+    root_HH = values_H.clamp_min(0).sqrt()[:, None] * vectors_HH.T
+    rotated_HN = narrow(root_HH @ wide(weight_HN), weight_HN)
     errors_U = weight_HN.new_zeros(weight_HN.shape[1] // width)
     gone_U, reached = torch.zeros_like(errors_U, dtype=torch.bool), 0.0
     step = -(-len(errors_U) // BLOCKS)
@@ -68,10 +70,9 @@ def _only(statistics: Statistics, columns: Tensor) -> Statistics:
 
 
 def _damped_inverse(inputs_NN: Tensor) -> Tensor:
-    damped_NN = inputs_NN.double()
+    damped_NN = wide(inputs_NN)
     damped_NN.diagonal().add_(DAMPING * damped_NN.diagonal().mean() + 1e-30)
-    inverse_NN: Tensor = torch.cholesky_inverse(torch.linalg.cholesky(damped_NN))
-    return inverse_NN.float()
+    return narrow(torch.cholesky_inverse(torch.linalg.cholesky(damped_NN)), inputs_NN)
 
 
 def _costs(rotated_HN: Tensor, inverse_NN: Tensor, width: int) -> Tensor:
@@ -94,7 +95,7 @@ def _square(matrix_NN: Tensor, unit: int, width: int) -> Tensor:
 
 def _remove(rotated_HN: Tensor, inverse_NN: Tensor, columns: Tensor) -> None:
     """Take columns out of R W and H^-1 in place, the others taking over what they can of the work."""
-    pivot_KK = torch.linalg.inv(inverse_NN[columns][:, columns].double()).float()
+    pivot_KK = narrow(torch.linalg.inv(wide(inverse_NN[columns][:, columns])), inverse_NN)
     share_KN = pivot_KK @ inverse_NN[columns]
     rotated_HN.addmm_(rotated_HN[:, columns], share_KN, alpha=-1)
     inverse_NN.addmm_(inverse_NN[:, columns], share_KN, alpha=-1)

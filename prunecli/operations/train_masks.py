@@ -231,7 +231,7 @@ def fill_run(session: Session, folder: Path, masks: MaskSet, result: TrainMasksR
     stored = {entry.dtype for entry in checkpoint.tensors.values() if entry.dtype in FLOATS}
     if _weights_stood(config, result) and not loaded.new and len(stored) == 1:  # keep their type, exactly
         model = copy.deepcopy(model)
-        nn.Module.to(model, TORCH_TYPES[stored.pop()])
+        nn.Module.to(model, torch.device("cpu"), TORCH_TYPES[stored.pop()])
     model.save_pretrained(folder / MODEL, state_dict=weights_only(model.state_dict()))
     write_tokenizer(checkpoint, loaded.encoder, folder / MODEL, session.max_length)
     for path in (*checkpoint.carried_files, checkpoint.path / CARD):

@@ -11,6 +11,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
+from prunecli.calibration.precision import wide
 from prunecli.errors import InputError
 from prunecli.inference.sublayer_times import Shape, table_for, time_share
 from prunecli.masks import MaskSet, prices
@@ -70,7 +71,7 @@ class Target:
 
     def masks(self, scores: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
         """Return the masks [layers, units] of least loss for a share of the dense price."""
-        arrays = {group: score_LU.detach().double().cpu().numpy() for group, score_LU in scores.items()}
+        arrays = {group: wide(score_LU.detach()).cpu().numpy() for group, score_LU in scores.items()}
         chosen = choose(arrays, self.prices, share * self.prices.dense, self.multiples)
         return {group: torch.from_numpy(mask).to(scores[group]) for group, mask in chosen.items()}
 
