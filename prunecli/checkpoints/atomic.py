@@ -94,11 +94,10 @@ def _is_of(error: OSError, staging: Path, target: Path) -> bool:
 
 def publish(staging: Path, target: Path) -> None:
     """Flush a folder to the disk and give it its name; what stood there goes only afterwards."""
-    for path in staging.rglob("*"):
+    for path in (*staging.rglob("*"), staging):
         if path.is_file():
             path.chmod(0o644)  # the safetensors library makes files that only their owner may read
-            _flush(path)
-    _flush(staging)
+        _flush(path)
     old = target.with_name(target.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():

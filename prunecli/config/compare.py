@@ -55,7 +55,7 @@ class CompareConfig(VerbConfig):
     num_epochs: Annotated[
         int, Opt("Passes over the training data, for methods that train.", BUDGET, minimum=1)
     ] = 5
-    recovery_epochs: RecoveryEpochs = 0
+    recovery_epochs: RecoveryEpochs = None
     recovery_lr: RecoveryLr = 5e-5
     keep_weights: Annotated[bool, Opt("Do not refit output projections.", BUDGET)] = False
     round_to: Annotated[int, Opt("Keep each layer's width a multiple of N.", BUDGET, minimum=1)] = 1
@@ -92,7 +92,8 @@ class CompareConfig(VerbConfig):
                 "--num-epochs has no effect: none of --methods trains gates",
                 "--recovery-epochs trains the models that they cut",
             )
-        if "recovery_lr" in changed and not self.recovery_epochs:
+        usual = self.recovery_epochs is None and not untrained.issuperset(self.method_names)
+        if "recovery_lr" in changed and not (self.recovery_epochs or usual):
             raise InputError("--recovery-lr has no effect: there is no recovery", "add --recovery-epochs N")
 
     @property

@@ -74,7 +74,7 @@ def check_read(config: "TrainMasksConfig") -> None:
     Raises:
         InputError: It names the option and why nothing reads it.
     """
-    method, epochs, by_target = config.method_name, config.recovery_epochs, config.under_target
+    method, epochs, by_target = config.method_name, config.recovery, config.under_target
     distilled = config.distill == "always" or bool(config.teacher)
     distils = distilled or (config.distill == "auto" and (by_target or epochs > 0))
     rules: list[tuple[bool, tuple[str, ...], str, str]] = [

@@ -54,8 +54,14 @@ ShardSize = Annotated[
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Opt("Device to run on.", TRAINING)]
 BatchSize = Annotated[int, Opt("Examples per batch.", TRAINING, minimum=1)]
 CalibrationRows = Annotated[int, Opt("Training rows to score units on.", BUDGET, minimum=8)]
+USUAL_RECOVERY = 2  # epochs
 RecoveryEpochs = Annotated[
-    int, Opt("Epochs of training after the cut, of the smaller model.", BUDGET, minimum=0)
+    int | None,
+    Opt(
+        "Epochs of training after the cut, of the smaller model. Default: 2 after gates under a target, else 0.",
+        BUDGET,
+        minimum=0,
+    ),
 ]
 RecoveryLr = Annotated[float, Opt("Learning rate of the recovery epochs.", BUDGET, minimum=0)]
 Seed = Annotated[int, Opt("Random seed.", TRAINING, minimum=0)]

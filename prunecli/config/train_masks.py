@@ -10,6 +10,7 @@ from prunecli.config.shared import (
     EVERY_GROUP,
     GROUPS,
     PRICED_GROUPS,
+    USUAL_RECOVERY,
     BatchSize,
     CalibrationRows,
     DataDir,
@@ -138,7 +139,7 @@ class TrainMasksConfig(VerbConfig):
     keep_weights: Annotated[
         bool, Opt("Do not refit output projections after units were chosen under a target.", BUDGET)
     ] = False
-    recovery_epochs: RecoveryEpochs = 0
+    recovery_epochs: RecoveryEpochs = None
     recovery_lr: RecoveryLr = 5e-5
     distill: Annotated[
         Literal["auto", "always", "never"],
@@ -252,6 +253,14 @@ class TrainMasksConfig(VerbConfig):
             any((self.target_flops, self.target_params, self.target_speedup, self.sweep))
             or self.max_drop is not None
         )
+
+    @property
+    def recovery(self) -> int:
+        """Return the epochs of recovery, or the usual number: weights that trained under gates need some."""
+        if self.recovery_epochs is not None:
+            return self.recovery_epochs
+        facts = contradictions.KNOWN_METHODS.get(self.method_name)
+        return USUAL_RECOVERY if facts and facts.trains and self.under_target and not self.freeze else 0
 
     @property
     def can_refit_gates(self) -> bool:

@@ -144,7 +144,7 @@ def sweep(config: TrainMasksConfig, progress: Progress = silent) -> CompareResul
 def _teacher(session: Session, chosen: Mapping[str, Method]) -> nn.Module | None:
     """Return what is learned from besides the labels, where one of the methods trains."""
     trains = any(isinstance(method, GateMethod) for method in chosen.values())
-    return teacher_of(session) if trains or session.config.recovery_epochs else None
+    return teacher_of(session) if trains or session.config.recovery else None
 
 
 def _session(config: TrainMasksConfig, progress: Progress) -> tuple[Session, Target]:

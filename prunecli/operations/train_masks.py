@@ -86,7 +86,7 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
         new_head=new_head,
         units={group: mask_shape(encoder, group)[1] for group in config.groups},
         layers=encoder.layers,
-        steps=(int(steps) + epoch * config.recovery_epochs) * (len(config.shares) if config.sweep else 1),
+        steps=(int(steps) + epoch * config.recovery) * (len(config.shares) if config.sweep else 1),
         tokens=tokens,
         flops=encoder_flops(encoder, MaskSet({}), tokens),
     )
@@ -124,7 +124,7 @@ def run(config: TrainMasksConfig, progress: Progress = silent) -> TrainMasksResu
     loaded, target = session.loaded, target_of(session)
     with work_folder(config) as (work, last):
         dense = None if loaded.new else session.evaluate(loaded.model)
-        stock = copy.deepcopy(loaded.model) if config.recovery_epochs else None
+        stock = copy.deepcopy(loaded.model) if config.recovery else None
         trained = stock is not None or isinstance(method, GateMethod)
         teacher = teacher_of(session) if trained else None
         started = time.perf_counter()
@@ -203,7 +203,7 @@ def teacher_of(session: Session) -> nn.Module | None:
                 "take a checkpoint that was fine-tuned on the task",
             )
         return loaded.model
-    wanted = config.under_target or config.recovery_epochs > 0
+    wanted = config.under_target or config.recovery > 0
     if config.distill == "never" or (config.distill == "auto" and (session.loaded.new or not wanted)):
         if config.replace_tokens and session.loaded.new:
             raise InputError(
@@ -244,5 +244,5 @@ def fill_run(session: Session, folder: Path, masks: MaskSet, result: TrainMasksR
 
 def _weights_stood(config: TrainMasksConfig, result: TrainMasksResult) -> bool:
     """Say whether no weight was trained or refitted."""
-    trained = result.steps > 0 and not (config.freeze and config.recovery_epochs == 0)
+    trained = result.steps > 0 and not (config.freeze and config.recovery == 0)
     return not trained and result.refit is None

@@ -30,7 +30,7 @@ def recover(session: Session, learned: Learned, dense: nn.Module, teacher: nn.Mo
     stays = [learned.masks.has_layer(layer) for layer in range(encoder.layers)]
     arguments = changed(
         session.arguments,
-        num_train_epochs=config.recovery_epochs,
+        num_train_epochs=config.recovery,
         max_steps=-1,
         learning_rate=config.recovery_lr,
         save_strategy="no",

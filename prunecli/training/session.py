@@ -155,7 +155,7 @@ def check_new_head(config: TrainMasksConfig, task: Task) -> None:
         )
     method = methods.get(config.method_name)
     if isinstance(method, ScoreMethod) and (
-        method.reads != "weights" or not config.recovery_epochs or config.max_drop is not None
+        method.reads != "weights" or not config.recovery or config.max_drop is not None
     ):
         raise UnsupportedModelError(
             f"{config.model} has no head for task {task.name}: its predictions say nothing of its units",

@@ -95,7 +95,7 @@ class Trials:
     def _recovered(self, session: Session, stop: Stop) -> tuple[Session, Learned]:
         """Train a copy of the cut model where that was asked for; the way down goes on from what it was."""
         learned = Learned(stop.masks, refit=stop.refit, seconds=stop.seconds)
-        if not session.config.recovery_epochs:
+        if not session.config.recovery:
             learned.masked = session.evaluate(session.loaded.model)
             return session, learned
         session = _with_model(session, copy.deepcopy(session.loaded.model))
@@ -112,7 +112,7 @@ class Trials:
             target = dataclasses.replace(self.target, share=share)
             learned = learn(session, method, target, self.teacher, None)
             learned.seconds = time.perf_counter() - started
-            if session.config.recovery_epochs:
+            if session.config.recovery:
                 learned = recover(session, learned, copy.deepcopy(self.dense), self.teacher)
             yield share, session, learned
 
