@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from prunecli import api
+from prunecli import api, methods
 from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.config import TrainMasksConfig
 from prunecli.encoders import Encoder
@@ -69,7 +69,9 @@ class Job:
         """Load the dense model and the task's rows."""
         asked = {"model": str(self.checkpoint), "task": self.task, "method": "magnitude", **self.options}
         config = TrainMasksConfig.of(asked)
-        return open_session(config, *read_inputs(config), lambda label, done, total: None)
+        return open_session(
+            config, *read_inputs(config, [methods.get(config.method_name)]), lambda label, done, total: None
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Folders and files that appear whole or not at all.
 
-Everything is written beside the target, flushed to the disk, and renamed. A kill at any moment leaves the
-target as it was; what is left over has a name that says so (`NAME.partial`) and the next run removes it. Of two
-runs at once with one target, the second is refused.
+Everything is written beside the target, flushed to the disk, and renamed. A kill while it is written leaves the target
+as it was; what is left over has a name that says so (`NAME.partial`) and the next run removes it. What is replaced
+steps aside for the moment of the swap (`.NAME.replaced-PID`); a kill in that moment leaves it there, and nobody
+removes it. Of two runs at once with one target, the second is refused.
 """
 
 import errno
@@ -26,15 +27,19 @@ def check_target(target: Path, overwrite: bool) -> None:
 
     Raises:
         TargetExistsError: It exists, is not an empty folder, and `overwrite` is false.
-        InputError: It is a file.
+        InputError: It is a file, a link, or what a file system is mounted on: these cannot be swapped.
     """
     if target.name in ("", ".."):
         raise InputError(f"{target} cannot be replaced", "name a folder of its own with --out")
     parent = next((parent for parent in target.parents if parent.exists()), Path())
     if not parent.is_dir():
         raise InputError(f"{parent} is a file, not a folder", "name another output folder")
+    if target.is_symlink():
+        raise InputError(f"{target} is a link, which would be replaced", f"name {target.resolve()} itself")
     if target.is_file():
         raise InputError(f"{target} is a file, not a folder", "name another output folder")
+    if os.path.ismount(target):
+        raise InputError(f"{target} is a mount point, which cannot be replaced", "name a folder in it")
     if target.is_dir() and any(target.iterdir()) and not overwrite:
         raise TargetExistsError(
             f"{target} already exists and is not empty",
@@ -98,18 +103,19 @@ def publish(staging: Path, target: Path) -> None:
         if path.is_file():
             path.chmod(0o644)  # the safetensors library makes files that only their owner may read
         _flush(path)
-    old = target.with_name(target.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
+    aside = target.with_name(f".{target.name}.replaced-{os.getpid()}")
+    stood = target.exists()
+    if stood:
+        target.rename(aside)
     try:
         staging.rename(target)
     except OSError:
-        if old.exists():
-            old.rename(target)
+        if stood:
+            aside.rename(target)
         raise
     _flush(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    if stood:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_file(target: Path, text: str) -> None:

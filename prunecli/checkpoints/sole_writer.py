@@ -7,11 +7,14 @@ no such locks on folders, and some network file systems have none at all: there 
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from prunecli.errors import InputError
+
+TRIES, PAUSE = 5, 0.01  # seconds: somebody may be looking, which takes no longer
 
 
 @contextmanager
@@ -21,16 +24,8 @@ def sole_writer(path: Path) -> Iterator[None]:
     Raises:
         InputError: Somebody else holds it.
     """
-    descriptor = os.open(path, os.O_RDONLY) if sys.platform != "win32" else None
-    try:
-        if descriptor is not None and not (_locks(descriptor) and _stands(descriptor, path)):
-            raise InputError(
-                f"another command is writing {path}", "wait until it has ended, or name another --out"
-            )
+    with _held(path, shared=False):
         yield
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 @contextmanager
@@ -49,29 +44,46 @@ def claimed_folder(path: Path) -> Iterator[None]:
 
 
 def check_free(path: Path) -> None:
-    """Refuse what somebody holds, before any work is done.
+    """Refuse what somebody holds, before any work is done; many may look at once.
 
     Raises:
         InputError: Somebody does.
     """
     if path.exists():
-        with sole_writer(path):
+        with _held(path, shared=True):
             pass
 
 
-def _locks(descriptor: int) -> bool:
-    """Take the lock; say whether nobody else has it."""
+@contextmanager
+def _held(path: Path, shared: bool) -> Iterator[None]:
     if sys.platform == "win32":
-        return True
+        yield
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if not (_locks(descriptor, shared) and _stands(descriptor, path)):
+            raise InputError(
+                f"another command is writing {path}", "wait until it has ended, or name another --out"
+            )
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locks(descriptor: int, shared: bool) -> bool:
+    """Take the lock; say whether nobody else has it."""
     import fcntl  # not there on Windows
 
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
+    for _ in range(TRIES):
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(PAUSE)
+        except OSError:  # a file system without locks
+            return True
+        else:
+            return True
+    return False
 
 
 def _stands(descriptor: int, path: Path) -> bool:

@@ -160,5 +160,9 @@ def _read_config(path: Path, config: type[VerbConfig]) -> dict[str, Any]:
         name = str(key).replace("-", "_")
         if name not in known:
             raise InputError(f"--config {path}: {config.verb} has no option {key!r}", nearest(name, known))
+        if isinstance(value, bool) and known[name].kind is not bool:
+            raise InputError(
+                f"--config {path}: {key} is {value}, which YAML also reads of yes and no", "name a value"
+            )
         found[known[name].name] = as_items(value) if known[name].many else value
     return found

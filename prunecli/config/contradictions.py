@@ -83,6 +83,13 @@ def check_read(config: "TrainMasksConfig") -> None:
         (not epochs, ("recovery_lr",), "there is no recovery", "add --recovery-epochs N"),
         (not by_target, ("calibration_rows",), "there is no target", "add --target-flops 0.5, for example"),
         (not by_target, ("round_to",), "there is no target", "apply-masks --round-to rounds afterwards"),
+        (config.groups == ("layer",), ("round_to",), "layers go as a whole", "leave it out"),
+        (
+            config.gumbel_temp_anneal == "constant",
+            ("gumbel_temp_end",),
+            "the temperature is constant",
+            "leave it out, or anneal it linearly",
+        ),
         (
             not config.target_speedup,
             ("speedup_at", "strict"),
@@ -110,6 +117,7 @@ def _rules_of(
 ) -> list[tuple[bool, tuple[str, ...], str, str]]:
     """Return what options of a method would have no effect: whether, which, why, and what to do."""
     taught = ("teacher", "replace_tokens", *(("distill",) if distilled else ()))
+    in_steps = ("gradient_accumulation", "log_loss_every")
     return [
         (
             not facts.trains,
@@ -124,7 +132,7 @@ def _rules_of(
             "--recovery-epochs and --recovery-lr are for the model that it cuts",
         ),
         (not facts.anneals, ANNEALED, f"gates of {method} have no temperature", "gumbel-sigmoid has one"),
-        (not facts.trains and not epochs, taught, "nothing trains", "add --recovery-epochs N"),
+        (not facts.trains and not epochs, (*taught, *in_steps), "nothing trains", "add --recovery-epochs N"),
     ]
 
 

@@ -38,7 +38,7 @@ def read_shares(text: str, option: str) -> list[float]:
     Raises:
         InputError: One of them is no number between 0.01 and 1.
     """
-    shares = []
+    shares = dict[str, float]()  # by how they are written: each names a folder
     for word in text.split(","):
         try:
             share = float(word)
@@ -48,8 +48,8 @@ def read_shares(text: str, option: str) -> list[float]:
             raise InputError(
                 f"{option} {text!r}: {word!r} is no share between 0.01 and 1", f"write {option} 0.5,0.3"
             )
-        shares.append(share)
-    return sorted(set(shares), reverse=True)
+        shares.setdefault(f"{share:g}", share)
+    return sorted(shares.values(), reverse=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +236,7 @@ class TrainMasksConfig(VerbConfig):
         Raises:
             InputError: It names the option.
         """
-        if not self.resume:  # what a run was begun with, it goes on with
+        if not self.resume:  # what a run was begun with, it goes on with: whoever finds none, asks then
             contradictions.check_read(self)
 
     @property

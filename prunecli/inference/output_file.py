@@ -62,27 +62,35 @@ def written(records: Iterable[Record], target: Path, asked: dict[str, Any], resu
     Raises:
         InputError: The disk is full or not writable, or another command is writing the file.
     """
-    partial = partial_path(target)
+    partial, reading = partial_path(target), False  # an error of the reader is not one of the file
     try:
-        with partial.open("ab") as file, sole_writer(partial):
-            file.truncate(None if resume else 0)
-            asked_path(target).write_text(json.dumps(asked), encoding="utf-8")
-            for record in records:
-                file.write(line_of(record))
-                yield record
-            file.flush()
-            os.fsync(file.fileno())
-        _publish(partial, target)
+        partial.touch()
+        with sole_writer(partial):
+            try:
+                with partial.open("ab" if resume else "wb") as file:
+                    asked_path(target).write_text(json.dumps(asked), encoding="utf-8")
+                    reading = True
+                    for record in records:
+                        reading = False
+                        file.write(line_of(record))
+                        reading = True
+                        yield record
+                    reading = False
+                    file.flush()
+                    os.fsync(file.fileno())
+                _publish(partial, target)
+            finally:
+                if partial.is_file() and not partial.stat().st_size:
+                    partial.unlink()
+                if not partial.exists():
+                    asked_path(target).unlink(missing_ok=True)
     except OSError as error:
+        if reading:
+            raise
         raise InputError(
             f"{target} could not be written: {error.strerror or error}",
             f"free some space, then go on with --resume; {partial.name} holds what was done",
         ) from error
-    finally:
-        if partial.is_file() and not partial.stat().st_size:
-            partial.unlink()
-        if not partial.exists():
-            asked_path(target).unlink(missing_ok=True)
 
 
 def _publish(partial: Path, target: Path) -> None:

@@ -72,11 +72,16 @@ def table_for(
     if file.is_file():
         return LatencyTable.read(file)
     table = measure(checkpoint, shape, device, count, rounds)
-    try:
-        table.write(file)
-    except InputError as error:  # a home that cannot be written: measure again next time
-        log.warning("%s", error.message)
+    keep(table)
     return table
+
+
+def keep(table: LatencyTable) -> None:
+    """Put a table where the next run finds it; one that cannot be kept is measured again."""
+    try:
+        table.write(table.setting.file)
+    except InputError as error:
+        log.warning("%s", error.message)
 
 
 def time_share(

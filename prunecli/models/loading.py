@@ -18,7 +18,8 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.folder import NEW, Checkpoint
-from prunecli.encoders import Encoder
+from prunecli.checkpoints.tokenizer_files import SETTINGS
+from prunecli.encoders import Encoder, supported_model_types
 from prunecli.errors import InputError, UnsupportedModelError, words_of
 from prunecli.models import modeling_pruned, pruned, shipped
 
@@ -211,8 +212,9 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
         raise InputError(
             f"{checkpoint.path} has no tokenizer", "copy the tokenizer files of the base model into it"
         )
-    settings = checkpoint.path / "tokenizer_config.json"
-    name = strict_json.read_object(settings).get("tokenizer_class") if settings.is_file() else None
+    settings = checkpoint.path / SETTINGS
+    said = strict_json.read_object(settings) if settings.is_file() else {}
+    name = said.get("tokenizer_class")
     cls = getattr(transformers, str(name or shipped.encoder_of(checkpoint).model_type.tokenizer), None)
     if not (isinstance(cls, type) and issubclass(cls, PreTrainedTokenizerBase)):
         raise InputError(f"{settings}: tokenizer_class {name!r} is none of transformers'")
@@ -230,4 +232,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
             f"{checkpoint.path}: the tokenizer cannot be read: {words_of(error)}",
             f"copy {' and '.join(file.name for file in checkpoint.tokenizer_files)} from the base model once more",
         ) from None
+    if "model_input_names" not in said and checkpoint.config.get("model_type") in supported_model_types():
+        # As `write_tokenizer` says it: what a class gives by default has changed between versions of transformers.
+        tokenizer.model_input_names = list(shipped.encoder_of(checkpoint).model_type.model_inputs)
     return tokenizer

@@ -18,7 +18,7 @@ from prunecli.inference.output_file import check_file_target
 from prunecli.inference.peak_memory import peak_memory
 from prunecli.inference.random_batch import random_batch
 from prunecli.inference.runnable import find_device
-from prunecli.inference.sublayer_times import Shape, measure
+from prunecli.inference.sublayer_times import Shape, keep, measure
 from prunecli.inference.timing import (
     Clock,
     Spread,
@@ -184,7 +184,7 @@ def tables(config: BenchmarkConfig, progress: Progress = silent) -> TablesResult
     for done, shape in enumerate(shapes):
         progress(f"{shape.batch_size} x {shape.tokens}", done, len(shapes))
         found.append(measure(checkpoint, shape, device, config.threads, config.rounds))
-        found[-1].write(found[-1].setting.file)
+        keep(found[-1])
     progress("done", len(shapes), len(shapes))
     if config.out is not None:
         found[0].write(config.out)

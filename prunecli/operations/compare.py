@@ -102,7 +102,7 @@ def run(config: CompareConfig, progress: Progress = silent) -> CompareResult:
     chosen, asked = _methods(config), config.training()
     for name, method in chosen.items():
         check_options(replace(asked, method=name), method)
-    session, target = _session(asked, progress)
+    session, target = _session(asked, chosen, progress)
     dense = session.evaluate(session.loaded.model)
     with staged_folder(config.out_folder, config.overwrite) as folder:
         trials = Trials(session, target, _teacher(session, chosen))
@@ -125,11 +125,12 @@ def sweep(config: TrainMasksConfig, progress: Progress = silent) -> CompareResul
     """
     method = methods.get(config.method_name)
     check_options(config, method)
-    session, target = _session(config, progress)
+    chosen = {config.method_name: method}
+    session, target = _session(config, chosen, progress)
     dense = session.evaluate(session.loaded.model)
     found = []
     with staged_folder(config.out_folder, config.overwrite) as folder:
-        trials = Trials(session, target, _teacher(session, {config.method_name: method}))
+        trials = Trials(session, target, _teacher(session, chosen))
         for trial, alone in trials.of(config.method_name, method):
             result = outcome(alone, trial.learned, replace(target, share=trial.share), dense)
             run_folder = folder / result.out.name
@@ -147,9 +148,11 @@ def _teacher(session: Session, chosen: Mapping[str, Method]) -> nn.Module | None
     return teacher_of(session) if trains or session.config.recovery else None
 
 
-def _session(config: TrainMasksConfig, progress: Progress) -> tuple[Session, Target]:
+def _session(
+    config: TrainMasksConfig, chosen: Mapping[str, Method], progress: Progress
+) -> tuple[Session, Target]:
     check_target(config.out_folder, config.overwrite)
-    checkpoint, data = read_inputs(config)
+    checkpoint, data = read_inputs(config, chosen.values())
     session = open_session(config, checkpoint, data, progress)
     if session.arguments.world_size > 1:
         raise InputError("--sweep and compare run in one process", "run it without torchrun")

@@ -2,9 +2,9 @@
 
 import copy
 import logging
-import math
 import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from prunecli.errors import InputError, UnsupportedModelError
 from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.units import mask_shape
-from prunecli.methods.base import GateMethod, ScoreMethod
+from prunecli.methods.base import GateMethod, Method, ScoreMethod
 from prunecli.models.loading import load_model, load_tokenizer
 from prunecli.models.shipped import encoder_of, inner_config, is_cut, positions_of
 from prunecli.progress import Progress, silent
@@ -59,7 +59,7 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
     method = methods.get(config.method_name)
     check_options(config, method)
     check_run_target(config)
-    checkpoint, data = read_inputs(config)
+    checkpoint, data = read_inputs(config, [method])
     encoder = encoder_of(checkpoint)
     if encoder.sharing:
         log.info(encoder.sharing)
@@ -70,9 +70,7 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
     tokens = row_length(config.max_length, data.task, positions_of(checkpoint), tokenizer)
     examples = _examples(data, tokenizer, tokens)
     epoch = steps_an_epoch(config, examples[0])
-    steps = (
-        0 if isinstance(method, ScoreMethod) else min(epoch * config.num_epochs, config.max_steps or math.inf)
-    )
+    steps = 0 if isinstance(method, ScoreMethod) else config.max_steps or epoch * config.num_epochs
     return TrainMasksPlan(
         out=config.out_folder,
         model=checkpoint.path,
@@ -86,7 +84,7 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
         new_head=new_head,
         units={group: mask_shape(encoder, group)[1] for group in config.groups},
         layers=encoder.layers,
-        steps=(int(steps) + epoch * config.recovery) * (len(config.shares) if config.sweep else 1),
+        steps=(steps + epoch * config.recovery) * (len(config.shares) if config.sweep else 1),
         tokens=tokens,
         flops=encoder_flops(encoder, MaskSet({}), tokens),
     )
@@ -118,7 +116,7 @@ def run(config: TrainMasksConfig, progress: Progress = silent) -> TrainMasksResu
     method = methods.get(config.method_name)
     check_options(config, method)
     check_run_target(config)
-    checkpoint, data = read_inputs(config)
+    checkpoint, data = read_inputs(config, [method])
     set_seed(config.seed)
     session = open_session(config, checkpoint, data, progress)
     loaded, target = session.loaded, target_of(session)
@@ -148,8 +146,12 @@ def run(config: TrainMasksConfig, progress: Progress = silent) -> TrainMasksResu
     return result
 
 
-def read_inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
+def read_inputs(config: TrainMasksConfig, chosen: Iterable[Method]) -> tuple[Checkpoint, TaskData]:
     """Find checkpoint and data of a run, the task's labels in the order of the checkpoint's head.
+
+    Args:
+        config: What to do.
+        chosen: The methods that it is done with.
 
     Raises:
         PruneError: One of them cannot be used.
@@ -168,7 +170,7 @@ def read_inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
         )
     encoder = encoder_of(checkpoint)
     check_heads(encoder, inner_config(checkpoint.config))
-    scored = isinstance(methods.get(config.method_name), ScoreMethod)
+    scored = any(isinstance(method, ScoreMethod) for method in chosen)
     if scored and not config.keep_weights and 1.0 not in (config.target_flops, config.target_params):
         check_chain(encoder)  # that of which all is kept is not refitted
     data = load_task(
@@ -180,6 +182,9 @@ def read_inputs(config: TrainMasksConfig) -> tuple[Checkpoint, TaskData]:
         config.seed,
         config.task_kind,
     )
+    for place in (config.task if data.task.is_own else None, config.data_dir, config.teacher):
+        if place is not None and Path(place).exists():
+            check_source(config.out_folder, Path(place))
     return checkpoint, fit_labels(data, checkpoint)
 
 
@@ -194,7 +199,7 @@ def teacher_of(session: Session) -> nn.Module | None:
     if config.teacher is not None:
         checkpoint = read_checkpoint(find_model(config.teacher, config.task))
         its = fit_task(replace(session.task, order=()), checkpoint)
-        loaded = load_model(checkpoint, session.task.kind.head)
+        loaded = load_model(checkpoint, its.kind.head, **its.kind.config(its))
         same_labels = its.ordered_labels == session.task.ordered_labels
         same_words = loaded.model.config.vocab_size == session.loaded.model.config.vocab_size
         if loaded.new or not (same_labels and same_words):

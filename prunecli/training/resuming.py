@@ -17,7 +17,8 @@ from accelerate import PartialState
 from prunecli.checkpoints.atomic import check_target, partial_path, publish
 from prunecli.checkpoints.run_folder import is_run, read_record
 from prunecli.checkpoints.sole_writer import check_free, claimed_folder, sole_writer
-from prunecli.config import TrainMasksConfig
+from prunecli.checkpoints.strict_json import read_object
+from prunecli.config import TrainMasksConfig, contradictions
 from prunecli.errors import InputError, TargetExistsError, mend, words_of
 from prunecli.fields import check_same, plain
 
@@ -29,6 +30,8 @@ FREE = (
     "out",  # the folder is the same one, however it is spelled
     "resume",
     "overwrite",
+    "dry_run",
+    "strict",
     "report_to",
     "wandb",
     "name",
@@ -55,12 +58,15 @@ def check_run_target(config: TrainMasksConfig) -> None:
 
     Raises:
         TargetExistsError: A finished or an interrupted run stands there, and no option says what to do with it.
+        InputError: Another command is writing there, or a run that begins has options that nothing would read.
     """
     out = config.out_folder
     if is_finished(config):
         return
     check_target(out, config.overwrite)
     check_free(partial_path(out))
+    if config.resume and not partial_path(out).exists():
+        contradictions.check_read(config)
     if partial_path(out).exists() and not (config.resume or config.overwrite or config.dry_run):
         raise TargetExistsError(
             f"an interrupted run stands at {partial_path(out)}",
@@ -88,8 +94,10 @@ def work_folder(config: TrainMasksConfig) -> Iterator[tuple[Path, str | None]]:
             yield work, last
         except BaseException as error:
             full = work.is_dir() and shutil.disk_usage(work).free < ENOUGH
-            if _last(work) is None:
+            if _last(work) is None and not is_run(work):
                 shutil.rmtree(work, ignore_errors=True)
+            elif is_run(work):
+                log.warning("the run is whole, but could not get its name: %s", work)
             else:
                 log.warning("the run stopped; the same command with --resume goes on from %s", _last(work))
             if full and isinstance(error, Exception):
@@ -102,7 +110,12 @@ def finish(work: Path, target: Path) -> None:
     for path in work.glob("checkpoint-*"):
         shutil.rmtree(path)
     (work / ASKED).unlink()
-    publish(work, target)
+    try:
+        publish(work, target)
+    except OSError as error:
+        raise InputError(
+            f"{target} could not be written: {words_of(error)}", f"the run is whole: give {work} that name"
+        ) from error
 
 
 def _open(work: Path, config: TrainMasksConfig, held: ExitStack) -> str | None:
@@ -110,7 +123,7 @@ def _open(work: Path, config: TrainMasksConfig, held: ExitStack) -> str | None:
     first, asked = PartialState().is_main_process, _asked(config)
     last = _last(work) if config.resume or not first else None
     if last is not None:
-        check_same(TrainMasksConfig, work, json.loads((work / ASKED).read_text(encoding="utf-8")), asked)
+        check_same(TrainMasksConfig, work, _begun(work), asked)
         log.info("going on from %s", last)
     if first and last is not None:
         held.enter_context(sole_writer(work))
@@ -126,8 +139,23 @@ def _open(work: Path, config: TrainMasksConfig, held: ExitStack) -> str | None:
 def _last(work: Path) -> str | None:
     """Return the newest whole trainer checkpoint; its state file is the last that the Trainer writes."""
     whole = [path.parent for path in work.glob("checkpoint-*/trainer_state.json") if path.stat().st_size]
-    steps = {int(path.name.removeprefix("checkpoint-")): path for path in whole}
+    numbers = {path.name.removeprefix("checkpoint-"): path for path in whole}
+    steps = {int(number): path for number, path in numbers.items() if number.isdecimal()}
     return str(steps[max(steps)]) if steps else None
+
+
+def _begun(work: Path) -> dict[str, Any]:
+    """Return the options that an interrupted run was begun with.
+
+    Raises:
+        InputError: They are not there, or not whole.
+    """
+    try:
+        return read_object(work / ASKED)
+    except InputError as error:
+        raise InputError(
+            f"{work} cannot be resumed: {error.message}", "start over with --overwrite instead"
+        ) from None
 
 
 def _asked(config: TrainMasksConfig) -> dict[str, Any]:

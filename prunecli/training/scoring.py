@@ -65,10 +65,10 @@ class Pruner:
         """Draw the examples that a session's seed says."""
         self.seed = session.config.seed
         self.batches, self.labels = calibration_examples(session)
-        check_enough(self.batches, self.encoder)
-        self.reference = (
-            None if session.config.keep_weights else Dense(self.dense, self.encoder, *split(self.batches))
-        )
+        self.reference = None
+        if not session.config.keep_weights:
+            check_enough(self.batches, self.encoder)
+            self.reference = Dense(self.dense, self.encoder, *split(self.batches))
 
     def descend(
         self, method: ScoreMethod, target: Target, shares: Sequence[float], progress: Progress
@@ -105,6 +105,8 @@ class Pruner:
 
     def _scores(self, method: ScoreMethod) -> dict[str, Tensor]:
         """Return the scores [layers, units] of what the model has now, by group."""
+        if method.reads != "weights":
+            check_enough(self.batches, self.encoder)
         kept = {group: (value != 0).float() for group, value in self.values.items()}
         return method.score(Calibrated(self.model, self.encoder, self.batches, self.labels, kept, self.seed))
 
@@ -217,10 +219,19 @@ def prune_to_drop(
 
 
 def _payable(stops: Iterator[Stop]) -> Iterator[Stop]:
-    """Yield stops until one would pay for no unit."""
+    """Yield stops until one would pay for no unit.
+
+    Raises:
+        NothingLeftError: The first would.
+    """
+    passed = False
     try:
-        yield from stops
+        for stop in stops:
+            passed = True
+            yield stop
     except NothingLeftError as error:
+        if not passed:
+            raise
         log.info("the way ends here: %s", error.message)
 
 

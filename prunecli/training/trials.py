@@ -94,9 +94,9 @@ class Trials:
 
     def _recovered(self, session: Session, stop: Stop) -> tuple[Session, Learned]:
         """Train a copy of the cut model where that was asked for; the way down goes on from what it was."""
-        learned = Learned(stop.masks, refit=stop.refit, seconds=stop.seconds)
+        masked = session.evaluate(session.loaded.model)
+        learned = Learned(stop.masks, masked, refit=stop.refit, seconds=stop.seconds)
         if not session.config.recovery:
-            learned.masked = session.evaluate(session.loaded.model)
             return session, learned
         session = _with_model(session, copy.deepcopy(session.loaded.model))
         set_seed(session.config.seed)

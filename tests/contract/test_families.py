@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ import pytest
 import torch
 import transformers
 from torch import nn
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoTokenizer
 
 from prunecli.checkpoints.folder import read_checkpoint
+from prunecli.checkpoints.tokenizer_files import SETTINGS, write_tokenizer
 from prunecli.masks.units import GROUPS, ROWS, biased_linears, linear_shapes, mask_shape, touches
-from prunecli.models.loading import longest_input
+from prunecli.models.loading import load_tokenizer, longest_input
 from prunecli.models.pruned import AUTO_CLASSES
+from prunecli.models.shipped import encoder_of
 from prunecli.shrink.vocabulary import word_tensors
 from tests import tiny
 
@@ -180,6 +183,19 @@ def test_the_tokenizer_class_exists_and_gives_the_models_inputs(model_type: str)
     assert set(row.model_inputs) == encoded.keys()
     model = shared(model_type)
     model(**{name: torch.tensor([values]) for name, values in encoded.items()})
+
+
+def test_a_tokenizer_gives_the_same_before_and_after_it_is_written(model_type: str, tmp_path: Path) -> None:
+    """Else a pair is trained with other inputs than the folder that ships is used with."""
+    source = tiny.save_tiny(tmp_path / "source", model_type)
+    settings = json.loads((source / SETTINGS).read_text())
+    settings.pop("model_input_names", None)
+    (source / SETTINGS).write_text(json.dumps(settings))
+    checkpoint = read_checkpoint(source)
+    (tmp_path / "written").mkdir()
+    write_tokenizer(checkpoint, encoder_of(checkpoint), tmp_path / "written")
+    written = AutoTokenizer.from_pretrained(tmp_path / "written")
+    assert dict(load_tokenizer(checkpoint)("good", "film")) == dict(written("good", "film"))
 
 
 def test_the_longest_input_fits(model_type: str) -> None:

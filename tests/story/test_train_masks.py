@@ -53,7 +53,7 @@ def test_a_plan_counts_the_tokens_that_a_run_cuts_rows_to(
     (model / "tokenizer_config.json").write_text(json.dumps({**settings, "model_max_length": limit}))
     few = {**FAST, "max_length": asked, "max_train_samples": 8}
     config = TrainMasksConfig.of({**few, "model": str(model), "out": tmp_path / "run"})
-    session = open_session(config, *train_masks.read_inputs(config), silent)
+    session = open_session(config, *train_masks.read_inputs(config, []), silent)
     assert train_masks.plan(config).tokens == session.max_length == tokens
 
 

@@ -1,6 +1,7 @@
 """A folder appears whole or not at all, whatever stops the writing."""
 
 import errno
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -151,6 +152,44 @@ def test_of_two_at_once_the_second_is_refused_and_the_first_goes_on(tmp_path: Pa
         child.kill()
     with staged_folder(target) as folder:
         assert names(folder) == []
+
+
+def test_what_others_call_old_stays(old: Path) -> None:
+    mine = old.with_name("target.old")
+    mine.mkdir()
+    (mine / "notes").write_text("precious")
+    with staged_folder(old, overwrite=True) as folder:
+        (folder / "new").write_text("x")
+    assert names(old.parent) == ["target", "target.old"]
+    assert names(mine) == ["notes"] and names(old) == ["new"]
+
+
+def test_a_kill_in_the_swap_loses_nothing(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(self: Path, target: Path) -> Path:
+        if self == partial_path(old):
+            raise Killed  # what is no OSError is not put right, as after a kill
+        return Path(shutil.move(self, target))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", kill)
+        with pytest.raises(Killed), staged_folder(old, overwrite=True):
+            pass
+    with staged_folder(old) as folder:
+        (folder / "new").write_text("x")
+    (aside,) = (path for path in old.parent.iterdir() if path != old)
+    assert aside.name.startswith(".target.replaced-") and names(aside) == ["old"]
+
+
+def test_links_and_mount_points_are_refused(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (old.parent / "link").symlink_to(old)
+    with pytest.raises(InputError, match="link is a link"):
+        check_target(old.parent / "link", overwrite=True)
+    monkeypatch.setattr("os.path.ismount", lambda path: path == old)
+    with pytest.raises(InputError, match="is a mount point"):
+        check_target(old, overwrite=True)
 
 
 @pytest.mark.parametrize("name", [".", ".."])

@@ -11,6 +11,7 @@ from prunecli.checkpoints.run_folder import NEEDED
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import InputError, TargetExistsError
 from prunecli.fields import plain
+from prunecli.training import resuming
 from prunecli.training.resuming import check_run_target, finish, is_finished, work_folder
 
 
@@ -128,3 +129,51 @@ def test_a_run_that_is_under_way_is_neither_resumed_nor_replaced(tmp_path: Path)
                 pass
         assert (work / "checkpoint-5").is_dir()
         finish(work, tmp_path / "run")
+
+
+def test_a_whole_run_outlives_a_swap_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(staging: Path, target: Path) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(resuming, "publish", fail)
+    with (
+        pytest.raises(
+            InputError, match=r"resource busy\nhint: the run is whole: give .*run\.partial that name"
+        ),
+        work_folder(config(tmp_path / "run")) as (work, _),
+    ):
+        (work / "model").mkdir()
+        (work / "run.json").write_text("{}")
+        finish(work, tmp_path / "run")
+    assert (tmp_path / "run.partial" / "run.json").is_file()
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]"])
+def test_what_an_interrupted_run_asked_for_may_be_lost(text: str | None, tmp_path: Path) -> None:
+    work = interrupted(tmp_path / "run")
+    (work / "checkpoint-best").mkdir()
+    (work / "checkpoint-best" / "trainer_state.json").write_text("{}")
+    if text is None:
+        (work / "config.json").unlink()
+    else:
+        (work / "config.json").write_text(text)
+    with (
+        pytest.raises(InputError, match=r"run\.partial cannot be resumed: .*config\.json"),
+        work_folder(config(tmp_path / "run", resume=True)),
+    ):
+        pass
+    assert (work / "checkpoint-5").is_dir()
+
+
+def test_a_plan_goes_on_with_the_same_run(tmp_path: Path) -> None:
+    interrupted(tmp_path / "run")
+    with work_folder(config(tmp_path / "run", resume=True, dry_run=True)) as (_, last):
+        assert last is not None
+
+
+def test_a_run_that_begins_is_told_of_options_that_nothing_reads(tmp_path: Path) -> None:
+    asked = config(tmp_path / "run", resume=True, recovery_lr=1.0)
+    with pytest.raises(InputError, match="--recovery-lr has no effect"):
+        check_run_target(asked)
+    (tmp_path / "run.partial").mkdir()
+    check_run_target(asked)
