@@ -227,6 +227,7 @@ def test_a_file_may_hold_everything(parse: Parse, tmp_path: Path) -> None:
         ("num_epoch: 3\n", "no option 'num_epoch'", "num_epochs"),
         ("- lr\n", "is no YAML or JSON mapping of options", "as `num-epochs: 3`"),
         ("lr: [\n", "cannot be read", "as `num-epochs: 3`"),
+        ("target-flops: yes\n", "target-flops is True", "name a value"),
     ],
 )
 def test_a_broken_file_says_what_is_wrong(

@@ -81,6 +81,15 @@ def test_a_busy_machine_is_said(bert: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert (found["busy"], found["load"]) == (True, 1e3)
 
 
+def test_a_table_that_cannot_be_kept_is_written_all_the_same(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    result = prunecli.benchmark(bert, table=True, out=tmp_path / "table.json", **FAST)
+    assert LatencyTable.read(tmp_path / "table.json") == result.tables[0]
+
+
 def test_a_table_is_kept_and_written(bert: Path, tmp_path: Path) -> None:
     result = prunecli.benchmark(bert, table=True, out=tmp_path / "table.json", **FAST)
     assert isinstance(result, benchmark.TablesResult)

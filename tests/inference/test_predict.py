@@ -225,6 +225,25 @@ def test_an_interrupted_run_goes_on(
     assert not partial.exists()
 
 
+def test_of_two_that_write_one_file_the_second_leaves_it_alone(bert: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    first, second = (prunecli.predict(bert, [{"text": "a"}], device="cpu", out=out) for _ in range(2))
+    assert next(iter(first))["text"] == "a"
+    with pytest.raises(InputError, match="another command is writing"):
+        list(second)
+    assert list(first) == [] and [record["text"] for record in read_records(str(out))] == ["a"]
+    assert {path.name for path in tmp_path.iterdir()} == {"out.jsonl"}
+
+
+def test_an_error_of_the_reader_is_not_one_of_the_file(bert: Path, tmp_path: Path) -> None:
+    def records() -> Iterator[dict[str, str]]:
+        yield {"text": "good"}
+        raise ConnectionError("the database went away")
+
+    with pytest.raises(ConnectionError, match="the database"):
+        list(prunecli.predict(bert, records(), device="cpu", out=tmp_path / "out.jsonl"))
+
+
 def interrupt(records: list[dict[str, Any]], bert: Path, out: Path) -> None:
     """Leave what a run writes that stops behind all but the last record."""
     predictions = prunecli.predict(bert, records, device="cpu", out=out)

@@ -10,15 +10,17 @@ from typer.testing import CliRunner
 
 import prunecli
 from prunecli import demo, methods
+from prunecli.calibration.directions import is_multi_label
 from prunecli.checkpoints.folder import read_checkpoint
 from prunecli.cli.app import app
 from prunecli.config import TrainMasksConfig
 from prunecli.errors import ExitCode, InputError, NothingLeftError, OfflineError, UnsupportedModelError
 from prunecli.masks import allocation
 from prunecli.operations import train_masks
+from prunecli.progress import silent
 from prunecli.training import target
 from prunecli.training.scoring import TENTHS
-from prunecli.training.session import Session
+from prunecli.training.session import Session, open_session
 from tests import tiny
 
 FAST: dict[str, Any] = {"device": "cpu", "max_train_samples": 96, "max_length": 32, "batch_size": 16}
@@ -239,6 +241,44 @@ def test_a_drop_that_nothing_keeps_is_refused(tmp_path: Path, monkeypatch: pytes
     assert not (tmp_path / "run").exists()
 
 
+def test_a_drop_where_not_even_a_tenth_can_go_is_refused(tmp_path: Path) -> None:
+    one_layer = tiny.save_tiny(tmp_path / "one", "bert", num_hidden_layers=1, num_labels=2)
+    asked: dict[str, Any] = {"learn_masks": ["layer"], "method": "one-shot", "max_drop": 0.1}
+    with pytest.raises(NothingLeftError):
+        prunecli.train_masks(str(one_layer), "demo", out=tmp_path / "run", **asked, **FAST)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_read_is_not_replaced(tmp_path: Path) -> None:
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    for name in ("train", "validation"):
+        shutil.copyfile(demo.MODEL.parent / f"{name}.jsonl", rows / f"{name}.jsonl")
+    teacher = shutil.copytree(demo.MODEL, tmp_path / "teacher")
+    asked = {"method": "magnitude", "target_flops": 0.5, "overwrite": True, "device": "cpu"}
+    for task, out, more in (
+        (str(rows), rows, {}),
+        ("demo", rows, {"data_dir": rows}),
+        ("demo", teacher, {"teacher": str(teacher), "recovery_epochs": 1}),
+    ):
+        with pytest.raises(InputError, match="which it would replace"):
+            prunecli.train_masks("demo", task, out=out, **asked, **more)
+    assert (rows / "train.jsonl").is_file() and (teacher / "config.json").is_file()
+
+
+def test_a_plan_and_a_run_stop_after_the_same_steps(tmp_path: Path) -> None:
+    asked = {
+        **FAST,
+        "model": "demo",
+        "task": "demo",
+        "out": tmp_path / "run",
+        "num_epochs": 1,
+        "max_steps": 8,
+    }
+    config = TrainMasksConfig.of(asked)
+    assert train_masks.plan(config).steps == train_masks.run(config).steps == 8
+
+
 def test_the_way_down_ends_where_nothing_would_be_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -266,6 +306,21 @@ def test_strict_says_no_to_a_model_that_is_too_slow(monkeypatch: pytest.MonkeyPa
     done = CliRunner().invoke(app, [*words.split(), "--strict", "--out", str(tmp_path / "run")])
     assert done.exit_code == ExitCode.VERDICT_NO
     assert (tmp_path / "run" / "run.json").is_file()
+
+
+def test_a_teacher_of_several_labels_a_text_is_asked_for_each(tmp_path: Path) -> None:
+    model = str(
+        tiny.save_tiny(tmp_path / "model", "bert", num_labels=3)
+    )  # its config says nothing of several
+    rows = [
+        json.dumps({"text": "good film", "labels": names}) for names in (["a"], ["b", "c"], [], ["a", "c"])
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows * 8) + "\n")
+    asked = {"model": model, "task": str(tmp_path / "rows.jsonl"), "teacher": model, "recovery_epochs": 1}
+    config = TrainMasksConfig.of({**asked, "method": "one-shot", "target_flops": 0.5, "device": "cpu"})
+    session = open_session(config, *train_masks.read_inputs(config, []), silent)
+    teacher = train_masks.teacher_of(session)
+    assert teacher is not None and is_multi_label(session.loaded.model) and is_multi_label(teacher)
 
 
 def test_a_teacher_has_the_labels_in_the_order_of_the_models_head(tmp_path: Path) -> None:

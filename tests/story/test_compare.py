@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 import prunecli
 from prunecli.config import CompareConfig
+from prunecli.config.train_masks import read_shares
 from prunecli.errors import InputError, TargetExistsError, UnsupportedModelError
 from prunecli.operations import compare
 from prunecli.training import trials
@@ -130,6 +131,21 @@ def test_a_sweep_writes_a_run_for_each_target(tmp_path: Path) -> None:
     assert masks[0] == masks[1]
     cut = prunecli.apply_masks(tmp_path / "family" / "0.25", out=tmp_path / "cut")
     assert prunecli.verify_automodel(cut.out, against=tmp_path / "family" / "0.25").passed
+
+
+def test_shares_that_are_written_alike_are_one() -> None:
+    assert read_shares("0.5000001,0.5,0.3", "--sweep") == [0.5000001, 0.3]
+
+
+def test_layers_that_share_weights_are_compared_by_methods_that_train(tmp_path: Path) -> None:
+    albert = tiny.save_tiny(tmp_path / "albert", "albert", num_hidden_groups=1, num_labels=2)
+    asked = {**FAST, "targets": "0.5", "batch_size": 64, "recovery_epochs": 0}
+    with pytest.raises(UnsupportedModelError, match="one by one"):
+        prunecli.compare(str(albert), "demo", methods="magnitude", out=tmp_path / "page", **asked)
+    result = prunecli.compare(
+        str(albert), "demo", methods="hard-concrete", num_epochs=1, out=tmp_path / "page", **asked
+    )
+    assert [point.method for point in result.points] == ["hard-concrete"]
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,12 @@ def test_a_temperature_is_gumbel_sigmoids(name: str) -> None:
         ({"calibration_rows": 64}, "--calibration-rows has no effect: there is no target"),
         ({"round_to": 8}, "--round-to has no effect: there is no target"),
         ({"target_flops": 0.5, "speedup_at": "8x128"}, "--speedup-at has no effect: no time is asked for"),
+        (
+            {"learn_masks": ["layer"], "target_flops": 0.5, "round_to": 8},
+            "--round-to has no effect: layers go",
+        ),
+        ({"gumbel_temp_anneal": "constant", "gumbel_temp_end": 0.2}, "--gumbel-temp-end has no effect"),
+        ({"sweep": "0.5", "gradient_accumulation": 4}, "--gradient-accumulation has no effect: nothing"),
         ({"target_flops": 0.5, "strict": True}, "--strict has no effect: no time is asked for"),
     ],
 )
