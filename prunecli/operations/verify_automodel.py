@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from prunecli.checkpoints.folder import KEPT_TOKENS, Checkpoint, read_checkpoint
+from prunecli.checkpoints.folder import KEPT_TOKENS, Checkpoint, read_checkpoint, read_config
 from prunecli.checkpoints.kinds.base import Reading
 from prunecli.checkpoints.run_folder import is_run
 from prunecli.checkpoints.source import find_folder
@@ -15,7 +15,7 @@ from prunecli.errors import InputError
 from prunecli.inference.runnable import check_is_cut
 from prunecli.masks import formats
 from prunecli.models.pruned import AUTO_CLASSES
-from prunecli.models.shipped import encoder_of, head_of, is_ours
+from prunecli.models.shipped import encoder_of, head_of, is_cut, is_ours
 from prunecli.verification import live, parity, static
 from prunecli.verification.base import Finding
 from prunecli.verification.conversion import made_of, source_outputs
@@ -86,6 +86,8 @@ def _hint(config: VerifyConfig, checkpoint: Checkpoint, against: Path | None) ->
     own = checkpoint.path / formats.FILE
     if against is None or config.masks is not None or not own.is_file():
         return None
+    if not is_run(against) and is_cut(read_config(against).config):
+        return None
     if is_run(against):
         return (
             f"if it was rounded or cut with other masks than the run's: --masks {own} compares it with those"
@@ -119,9 +121,9 @@ def _live(
         request = request_for(checkpoint, AUTO_CLASSES[head_of(checkpoint)], probes)
         answer = ask_child(request, folder, config.timeout)
         findings = live.live_findings(answer, checkpoint, parity.ATOL if config.atol is None else config.atol)
-        if reference is None:
+        if reference is None or against is None:
             return [*findings, Finding("parity", "skip", "no reference: add --against RUN_OR_CHECKPOINT")]
         if not answer.outputs.is_file():
             return [*findings, Finding("parity", "skip", f"the child failed at {answer.stage}")]
         atol = parity.tolerance(checkpoint, real) if config.atol is None else config.atol
-        return [*findings, parity.check_parity(reference, answer.outputs, probes, atol, str(against))]
+        return [*findings, parity.check_parity(reference, answer.outputs, probes, atol, against, checkpoint)]

@@ -4,7 +4,6 @@ import logging
 import tempfile
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -13,7 +12,6 @@ from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
 from prunecli.checkpoints.kinds.base import Reading, peek
 from prunecli.checkpoints.kinds.pruning_encoder import RERANKING
 from prunecli.checkpoints.run_folder import is_run
-from prunecli.checkpoints.safetensors_file import FLOATS
 from prunecli.config import ConvertConfig
 from prunecli.models.pruned import AUTO_CLASSES
 from prunecli.models.shipped import encoder_of, head_of, is_around
@@ -23,8 +21,6 @@ from prunecli.verification.base import Finding
 from prunecli.verification.isolated import ask_child, request_for
 from prunecli.verification.sources import Written, outputs_of
 from prunecli.verification.tokenizer import check_tokenizer
-
-NARROW = {"F16": torch.float16, "BF16": torch.bfloat16}
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +60,7 @@ def prove(folder: Path, source: Path, kind: str, config: ConvertConfig) -> tuple
         answer = ask_child(request, place, config.timeout)
         findings += live.live_findings(answer, checkpoint, atol)
         if answer.outputs.is_file():
-            findings.append(parity.check_parity(reference, answer.outputs, probes, atol, str(source)))
+            findings.append(parity.check_parity(reference, answer.outputs, probes, atol, source, checkpoint))
     return tuple(findings)
 
 
@@ -99,14 +95,8 @@ def source_outputs(
     assert read is not None
     read(source, reading)  # headers only: it says what is missing, or not allowed
     state = {name: tensor for path in checkpoint.weight_files for name, tensor in load_file(path).items()}
-    written = Written(checkpoint.config, state, _rounded_to(checkpoint))
+    written = Written(checkpoint.config, state, parity.rounded_to(checkpoint))
     found = outputs_of(kind, source, reading.base, written, load_file(probes))
     if checkpoint.config.get("mode") != RERANKING:  # of a ranking model by itself, too
         found.pop("pruning_logits", None)
     return found
-
-
-def _rounded_to(checkpoint: Checkpoint) -> torch.dtype | None:
-    """Return the type that all numbers of a folder have where it is a narrow one; None where they are mixed."""
-    types = {entry.dtype for entry in checkpoint.tensors.values() if entry.dtype in FLOATS}
-    return NARROW.get(types.pop()) if len(types) == 1 else None

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
 from prunecli.checkpoints.run_folder import is_run, model_of
+from prunecli.checkpoints.safetensors_file import FLOATS
 from prunecli.config.shared import MaskConvention
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
@@ -24,6 +25,7 @@ from prunecli.verification.vocabulary import ids_in
 ATOL = 1e-5  # float32 on CPU: what differs is the order of sums
 # A mask value other than 0 and 1 is rounded into a stored weight once.
 ROUNDED = {"F16": 5e-3, "BF16": 3e-2}
+NARROW = {"F16": torch.float16, "BF16": torch.bfloat16}
 LENGTHS = (3, 7, 12, 24, 40, 64)  # tokens of the probes, one row each
 SEED = 0
 
@@ -70,7 +72,8 @@ def reference_outputs(
         masks: Masks to gate the checkpoint with; those of the run folder where None.
         probes: The inputs.
         convention: What FFN masks in `.pt` files scale.
-        probed: The folder whose token ids the probes have; the reference's own where None.
+        probed: The folder whose token ids the probes have, and whose type the weights are rounded to; the
+            reference's own where None.
 
     Returns:
         Its outputs by name, and whether mask values other than 0 and 1 act in it.
@@ -88,6 +91,9 @@ def reference_outputs(
     if masks is not None and is_cut(checkpoint.config):
         raise InputError(f"{against} is cut: masks cannot gate it", "compare with the dense checkpoint")
     loaded = load_model(checkpoint)
+    if probed is not None and (dtype := rounded_to(probed)) is not None:
+        for parameter in loaded.model.parameters():
+            parameter.copy_(parameter.to(dtype))
     source, real = masks or (against if is_run(against) else None), False
     if source is not None:
         mask_set = formats.read(source, loaded.encoder, convention)
@@ -109,6 +115,12 @@ def reference_outputs(
     return tensors, real
 
 
+def rounded_to(checkpoint: Checkpoint) -> torch.dtype | None:
+    """Return the type that all numbers of a folder have where it is a narrow one; None where they are mixed."""
+    types = {entry.dtype for entry in checkpoint.tensors.values() if entry.dtype in FLOATS}
+    return NARROW.get(types.pop()) if len(types) == 1 else None
+
+
 def tolerance(checkpoint: Checkpoint, real: bool) -> float:
     """Return the default tolerance of parity: wider where real-valued masks were rounded into half precision."""
     stored = {entry.dtype for entry in checkpoint.tensors.values()}
@@ -116,9 +128,14 @@ def tolerance(checkpoint: Checkpoint, real: bool) -> float:
 
 
 def check_parity(
-    reference: dict[str, torch.Tensor], outputs: Path, probes: Path, atol: float, name: str
+    reference: dict[str, torch.Tensor],
+    outputs: Path,
+    probes: Path,
+    atol: float,
+    against: Path,
+    checkpoint: Checkpoint,
 ) -> Finding:
-    """Outputs of the folder are those of the reference; how many decisions differ is said."""
+    """Outputs of the folder are those of the reference in its type; how many decisions differ is said."""
     measured = load_file(outputs)
     if measured.keys() != reference.keys():
         return Finding("parity", "fail", f"outputs {sorted(measured)} instead of {sorted(reference)}")
@@ -138,5 +155,9 @@ def check_parity(
         worst = max(worst, math.inf if math.isnan(gap) else gap)  # max(0, nan) is 0
         if "logits" in key and left.dim() > 1:  # hidden states decide nothing
             flips += int((left.argmax(-1) != right.argmax(-1)).sum())
-    detail = f"max abs difference {worst:.2e}, tolerance {atol:.0e}, {flips} decisions differ, against {name}"
+    detail = (
+        f"max abs difference {worst:.2e}, tolerance {atol:.0e}, {flips} decisions differ, against {against}"
+    )
+    if (dtype := rounded_to(checkpoint)) is not None:
+        detail += f" in {str(dtype).removeprefix('torch.')}"
     return found("parity", worst <= atol, detail)
