@@ -191,7 +191,7 @@ def _check(field: Field, value: Any) -> None:
     low, high = field.opt.minimum, field.opt.maximum
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         allowed = f"at least {low:g}" if high is None else f"between {low or 0:g} and {high:g}"
-        share = f"{value:g} % is {value / 100:g}" if high == 1 and 2 <= value <= 100 else None
+        share = f"{value:g} % is {value / 100:g}" if high is not None and high <= 1 <= value <= 100 else None
         raise InputError(f"{field.spelled} is {value}, but it must be {allowed}", share)
 
 

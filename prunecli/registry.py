@@ -64,7 +64,7 @@ class Registry(Generic[T]):
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Ask what a misspelt name may have meant; None where nothing is near."""
-    known = list(known)
+    known, name = list(known), name.lower()
     near = difflib.get_close_matches(name, known, n=1)
     if not near and len(name) > SHORT:  # `tokens` is meant for `token-classification`
         near = [one for one in known if one.startswith(name[:-1])]

@@ -8,6 +8,7 @@ from typing import Any
 from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.atomic import partial_path
 from prunecli.checkpoints.pickles import read_pickle
+from prunecli.checkpoints.run_folder import MODEL, is_run
 from prunecli.checkpoints.safetensors_file import TensorEntry, read_header
 from prunecli.encoders import module_names
 from prunecli.errors import InputError
@@ -101,6 +102,10 @@ def read_config(path: Path) -> Checkpoint:
     """
     check_folder(path)
     if not (path / "config.json").is_file():
+        if is_run(path):
+            raise InputError(
+                f"{path} is a run folder, not a checkpoint", f"its dense model is {path / MODEL}"
+            )
         raise InputError(f"{path / 'config.json'} does not exist", _checkpoints_in(path))
     said = strict_json.read_object(inside(path, "config.json"))
     return Checkpoint(path, {key: value for key, value in said.items() if key not in DANGEROUS_KEYS}, {})

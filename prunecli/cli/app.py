@@ -19,9 +19,9 @@ from prunecli.cli import (
     train_masks,
     verify_automodel,
 )
-from prunecli.cli.options import add_command, wants_json
+from prunecli.cli.options import add_command, variables, wants_json
 from prunecli.cli.output import Output, say_error
-from prunecli.cli.usage import usage_error
+from prunecli.cli.usage import PREFIX, unknown_variables, usage_error
 from prunecli.errors import ExitCode, PruneError
 
 VERBS = (
@@ -64,6 +64,10 @@ def _top(
     ] = False,
 ) -> None:
     """Take the options that stand before a verb."""
+    if any(name.startswith(PREFIX) for name in os.environ):
+        known = {name for verb in VERBS for name in variables(verb.config)}
+        for said in unknown_variables(os.environ, known):
+            sys.stderr.write(f"warning: {said}\n")
 
 
 def main() -> None:

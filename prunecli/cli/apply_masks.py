@@ -27,9 +27,14 @@ def _run(config: ApplyMasksConfig, out: Output) -> ExitCode:
         if pair[0] != pair[1]:
             rows.insert(1, [name, *map(str, pair), _share(pair)])
     out.table(["", "before", "after", "kept"], rows)
-    out.line(
-        f"heads by layer: {' '.join(map(str, result.heads))}; neurons: {' '.join(map(str, result.neurons))}"
+    gone = (
+        result.layers[0] != result.layers[1]
+    )  # what a layer that has gone does not have is not worth a word
+    heads, neurons = (
+        " ".join(str(width) for width in widths if width or not gone)
+        for widths in (result.heads, result.neurons)
     )
+    out.line(f"heads by layer: {heads}; neurons: {neurons}")
     if result.native:
         out.line("A stock config says it all: the folder loads without remote code.")
     else:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prunecli import demo
-from prunecli.checkpoints.run_folder import MODEL
+from prunecli.checkpoints.run_folder import is_run
 from prunecli.cli.loading import loading
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
@@ -46,7 +46,9 @@ def _show(result: "BenchmarkResult", out: Output) -> None:
         ["peak memory, MB", *(_megabytes(size.peak_memory) for size in result.sizes)],
     ]
     paired = len(names) == 2
-    out.table(["", *([f"A: {names[0]}", f"B: {names[1]}"] if paired else names)], rows)
+    for letter, name in zip("AB", names, strict=False):
+        out.line(f"{letter}: {name}" if paired else name)
+    out.table(["", *(["A", "B"] if paired else [""])], rows)
     if paired:
         columns = ["A, ms", "B, ms", "speed-up", "middle half", "by FLOPs"]
     else:
@@ -58,10 +60,10 @@ def _show(result: "BenchmarkResult", out: Output) -> None:
 
 
 def _named(checkpoint: Path) -> str:
-    """Return what a user calls a folder; a run's is that of its own, and not of the model in it."""
+    """Return what a user calls a folder."""
     if checkpoint == demo.MODEL:
         return demo.NAME
-    return str(checkpoint.parent if checkpoint.name == MODEL else checkpoint)
+    return f"{checkpoint.parent}, its dense model" if is_run(checkpoint.parent) else str(checkpoint)
 
 
 def _row(speed: "Speed") -> list[str]:

@@ -102,6 +102,13 @@ def wants_json(verb: str) -> bool:
     return "--json" in sys.argv or os.environ.get(_variable(verb, "--json"), "0").lower() in ("1", "true")
 
 
+def variables(config: type[VerbConfig]) -> set[str]:
+    """Return the environment variables that set a verb's options."""
+    shared = ("--config", "--json", "--quiet")
+    names = (*(field.spelled for field in config_fields(config) if not field.opt.positional), *shared)
+    return {_variable(config.verb, name) for name in names}
+
+
 def _variable(verb: str, spelled: str) -> str:
     """Return the environment variable of an option: `PRUNECLI_APPLY_MASKS_ROUND_TO`."""
     return f"prunecli_{verb}_{spelled.removeprefix('--')}".upper().replace("-", "_")
@@ -151,7 +158,10 @@ def _read_config(path: Path, config: type[VerbConfig]) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"--config {path} cannot be read: {words_of(error)}", AS_YAML) from None
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        fix = "check the name" if isinstance(error, FileNotFoundError) else AS_YAML
+        raise InputError(f"--config {path} cannot be read: {words_of(error)}{where}", fix) from None
     if not isinstance(values, dict):
         raise InputError(f"--config {path} is no YAML or JSON mapping of options", AS_YAML)
     known = {field.name.rstrip("_"): field for field in config_fields(config)}
@@ -159,7 +169,14 @@ def _read_config(path: Path, config: type[VerbConfig]) -> dict[str, Any]:
     for key, value in values.items():
         name = str(key).replace("-", "_")
         if name not in known:
-            raise InputError(f"--config {path}: {config.verb} has no option {key!r}", nearest(name, known))
+            near = nearest(
+                str(key).replace("_", "-"), [field.spelled.lstrip("-") for field in known.values()]
+            )
+            heading = "options stand at the top, without a heading"
+            raise InputError(
+                f"--config {path}: {config.verb} has no option {key!r}",
+                heading if isinstance(value, dict) else near,
+            )
         if isinstance(value, bool) and known[name].kind is not bool:
             raise InputError(
                 f"--config {path}: {key} is {value}, which YAML also reads of yes and no", "name a value"

@@ -36,9 +36,16 @@ def _run(config: PredictConfig, out: Output) -> ExitCode:
         return _calibrate(config, out)
     predictions = predict.run(config)
     if config.out is None:
-        _print(predictions, out)
+        if not _print(predictions, out):
+            return ExitCode.DONE  # the reader has enough: a sum of what passed would be of no use
     else:
-        deque(predictions, maxlen=0)
+        try:
+            deque(predictions, maxlen=0)
+        except KeyboardInterrupt:
+            out.line(
+                f"The same command with --resume goes on from {config.out}.partial, if it holds records by now."
+            )
+            raise
     result = predictions.result()
     if config.out is not None:
         out.result(result, quiet=str(config.out), verb=config.verb)
@@ -62,6 +69,8 @@ def _summary(result: Any) -> str:
     errors = f", {result.errors:,} with an error" if result.errors else ""
     padding = 100 * (1 - result.tokens / result.padded_tokens) if result.padded_tokens else 0
     records = f"{result.records:,} record{'' if result.records == 1 else 's'}"
+    if result.resumed:
+        records += f" after the {result.resumed:,} that were there,"
     batches = f"{result.batches:,} batch{'' if result.batches == 1 else 'es'}"
     return (
         f"{records}{where}{errors}, "
@@ -70,15 +79,15 @@ def _summary(result: Any) -> str:
     )
 
 
-def _print(records: Iterable[dict[str, Any]], out: Output) -> None:
-    """Write records to standard output; a reader that has enough (`| head`) ends it early."""
+def _print(records: Iterable[dict[str, Any]], out: Output) -> bool:
+    """Write records to standard output; say whether the reader took all, or had enough (`| head`)."""
     from prunecli.inference.formats.jsonl import line_of
 
     for record in records:
         if not _write(line_of(record)):
-            break
+            return False
         out.has_data = True
-    _write(b"", flush=True)
+    return _write(b"", flush=True)
 
 
 def _write(line: bytes, flush: bool = False) -> bool:

@@ -33,6 +33,8 @@ def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
     if config.dry_run:
         plan = train_masks.plan(config)
         out.table(["", "plan"], _plan_rows(plan))
+        if plan.stands:
+            out.line(f"{plan.out} stands already: the run needs --overwrite, or another --out.")
         out.result(plan, quiet=str(plan.out), verb=config.verb)
         return ExitCode.DONE
     if config.sweep:
@@ -65,7 +67,7 @@ def _plan_rows(plan: "TrainMasksPlan") -> list[list[str]]:
         ["target", plan.target or "none: the method decides how much goes"],
         ["what may go", ", ".join(learned)],
         ["steps", f"{plan.steps:,}" if plan.steps else "0: no training"],
-        [f"encoder MFLOPs at {plan.tokens} tokens", f"{plan.flops / 1e6:,.1f}"],
+        ["encoder MFLOPs, at most", f"{plan.flops / 1e6:,.1f}, of {plan.tokens} tokens"],
         ["run folder", str(plan.out)],
     ]
 
@@ -92,7 +94,7 @@ def _rows(result: "TrainMasksResult") -> list[list[str]]:
     if result.target is not None:
         asked, reached = result.target.asked, result.target.reached
         gates = result.target.expected
-        expected = "" if gates is None else f", {gates:.1%} of the gates"
+        expected = "" if gates is None else f"; gates: {gates:.1%}"
         rows.append(
             [
                 f"budget: {UNITS[result.target.unit]}",
@@ -112,6 +114,10 @@ def _rows(result: "TrainMasksResult") -> list[list[str]]:
             )
     for group, kept in result.kept.items():
         total = result.units[group]
+        if group == "layer":
+            stay = " ".join(str(layer) for layer, stays in enumerate(kept) if stays)
+            rows.append(["layers that stay", str(len(kept)), stay, f"{result.density[group]:.1%}"])
+            continue
         rows.append(
             [f"{group} by layer", str(total), " ".join(map(str, kept)), f"{result.density[group]:.1%}"]
         )

@@ -1,11 +1,13 @@
 """What is wrong with a command line, in the words that everything else that is wrong is told in."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from prunecli.errors import InputError
 from prunecli.fields import TYPES, VerbConfig, config_fields
 
+PREFIX, DEBUG = "PRUNECLI_", "PRUNECLI_DEBUG"
 PLACES = {"ENVIRONMENT": "{variable} says so", "DEFAULT_MAP": "--config says so"}
 
 
@@ -29,6 +31,19 @@ def usage_error(error: Any, verb: str, configs: Mapping[str, type[VerbConfig]]) 
     if verb and others:
         return InputError(f"{verb} has no option {option}", f"{option} is an option of {', '.join(others)}")
     return InputError(said, f"{f'prunecli {verb}'.strip()} --help shows what it takes")
+
+
+def unknown_variables(names: Iterable[str], known: Collection[str]) -> Iterator[str]:
+    """Say which environment variables look like options and are none.
+
+    Args:
+        names: Of all variables.
+        known: Those that set an option.
+    """
+    for name in sorted(names):
+        if name.startswith(PREFIX) and name not in known and name != DEBUG:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            yield f"{name} in the environment sets no option" + (f": did you mean {near[0]}?" if near else "")
 
 
 def _bad_value(error: Any, config: type[VerbConfig]) -> InputError | None:

@@ -70,7 +70,7 @@ class TrainMasksConfig(VerbConfig):
     learn_masks: Annotated[
         tuple[Group, ...],
         Opt(
-            "Units that may be pruned; repeat it for several groups. all: the first four. Default: "
+            "Units that may be pruned; repeat it for several groups. all: head and the three of ffn. Default: "
             "ffn_int; head and ffn_int "
             "under a target.",
             MASKS,
@@ -113,10 +113,10 @@ class TrainMasksConfig(VerbConfig):
         float | None,
         Opt(
             "Find the smallest model that loses at most this much of the main metric: the FLOPs go down by tenths "
-            "until two in a row lose more.",
+            "until two in a row lose more. 0.01 is a point of accuracy.",
             BUDGET,
             minimum=0,
-            maximum=1,
+            maximum=0.5,
         ),
     ] = None
     strict: Annotated[
@@ -207,7 +207,7 @@ class TrainMasksConfig(VerbConfig):
     out: Annotated[
         Path | None,
         Opt(
-            "Run folder. Default: runs/MODEL-TASK, or runs/MODEL if its last word is TASK; -sweep with --sweep.",
+            "Run folder. Default: runs/MODEL-TASK, or runs/MODEL if its last word is TASK; --sweep adds -sweep.",
             OUTPUT,
         ),
     ] = None

@@ -156,6 +156,12 @@ def _masks(config: ApplyMasksConfig, checkpoint: Checkpoint, encoder: Encoder, a
     if config.masks is None and not is_run(config.source):
         if config.prune_vocab:
             return MaskSet({})
+        if is_run(config.source.parent):
+            raise InputError(f"{config.source} is in a run folder", f"did you mean {config.source.parent}?")
+        if already.masks:
+            raise InputError(
+                f"{config.source} is already cut", "--masks PATH or --prune-vocab CORPUS cut more of it"
+            )
         raise InputError(
             f"{config.source} is a checkpoint, not a run folder of train-masks",
             "run train-masks on it first, or say which masks with --masks PATH, or which texts it shall read with "

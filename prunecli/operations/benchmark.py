@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from prunecli.checkpoints.folder import Checkpoint, read_checkpoint
-from prunecli.checkpoints.run_folder import model_of
+from prunecli.checkpoints.run_folder import is_run, model_of
 from prunecli.checkpoints.source import find_model
 from prunecli.config import BenchmarkConfig
 from prunecli.encoders import Encoder
@@ -145,6 +145,11 @@ def run(config: BenchmarkConfig, progress: Progress = silent) -> BenchmarkResult
     Raises:
         PruneError: A checkpoint cannot be loaded, or takes no sequences of these lengths.
     """
+    if config.other is not None and is_run(Path(config.other)):
+        log.warning(
+            "%s is a run folder, not cut: its dense model is timed; `prunecli apply-masks %s --out pruned` cuts it",
+            config.other, config.other,
+        )  # fmt: skip
     device = find_device(config.device)
     checkpoints = [_read(name) for name in (config.checkpoint, config.other) if name is not None]
     shapes = _shapes(config, checkpoints)

@@ -21,6 +21,7 @@ from prunecli.operations.train_masks import fill_run, read_inputs, teacher_of
 from prunecli.progress import Progress, silent
 from prunecli.reports import compare_page, run_record
 from prunecli.training.arguments import check_options
+from prunecli.training.calibration_rows import check_rows
 from prunecli.training.outcome import outcome
 from prunecli.training.session import Session, open_session
 from prunecli.training.target import Target, target_of
@@ -154,6 +155,7 @@ def _session(
     check_target(config.out_folder, config.overwrite)
     checkpoint, data = read_inputs(config, chosen.values())
     session = open_session(config, checkpoint, data, progress)
+    check_rows(session, chosen.values())
     if session.arguments.world_size > 1:
         raise InputError("--sweep and compare run in one process", "run it without torchrun")
     target = target_of(session)

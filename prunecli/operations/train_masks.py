@@ -35,6 +35,7 @@ from prunecli.progress import Progress, silent
 from prunecli.reports import html, run_record
 from prunecli.tasks import TaskData, load_task
 from prunecli.training.arguments import check_options, steps_an_epoch
+from prunecli.training.calibration_rows import check_rows
 from prunecli.training.gates import weights_only
 from prunecli.training.head import fit_labels, fit_task, has_head
 from prunecli.training.learning import learn
@@ -47,6 +48,7 @@ from prunecli.training.target import target_of
 
 log = logging.getLogger(__name__)
 
+NARROW = {"F16": "float16", "BF16": "bfloat16"}
 TORCH_TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -73,6 +75,7 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
     steps = 0 if isinstance(method, ScoreMethod) else config.max_steps or epoch * config.num_epochs
     return TrainMasksPlan(
         out=config.out_folder,
+        stands=config.out_folder.is_dir() and any(config.out_folder.iterdir()),
         model=checkpoint.path,
         task=data.task.name,
         kind=data.task.kind.name,
@@ -119,6 +122,7 @@ def run(config: TrainMasksConfig, progress: Progress = silent) -> TrainMasksResu
     checkpoint, data = read_inputs(config, [method])
     set_seed(config.seed)
     session = open_session(config, checkpoint, data, progress)
+    check_rows(session, [method])
     loaded, target = session.loaded, target_of(session)
     with work_folder(config) as (work, last):
         dense = None if loaded.new else session.evaluate(loaded.model)
@@ -237,6 +241,10 @@ def fill_run(session: Session, folder: Path, masks: MaskSet, result: TrainMasksR
     if _weights_stood(config, result) and not loaded.new and len(stored) == 1:  # keep their type, exactly
         model = copy.deepcopy(model)
         nn.Module.to(model, torch.device("cpu"), TORCH_TYPES[stored.pop()])
+    elif stored <= NARROW.keys():
+        narrow = NARROW[min(stored)]
+        log.info("the weights are float32 now, %s has %s: `prunecli convert PRUNED OUT --dtype %s` rounds what is cut",
+            checkpoint.path, narrow, narrow)  # fmt: skip
     model.save_pretrained(folder / MODEL, state_dict=weights_only(model.state_dict()))
     write_tokenizer(checkpoint, loaded.encoder, folder / MODEL, session.max_length)
     for path in (*checkpoint.carried_files, checkpoint.path / CARD):

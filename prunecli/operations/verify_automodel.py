@@ -126,4 +126,5 @@ def _live(
         if not answer.outputs.is_file():
             return [*findings, Finding("parity", "skip", f"the child failed at {answer.stage}")]
         atol = parity.tolerance(checkpoint, real) if config.atol is None else config.atol
-        return [*findings, parity.check_parity(reference, answer.outputs, probes, atol, against, checkpoint)]
+        name = parity.in_its_type(against, checkpoint)
+        return [*findings, parity.check_parity(reference, answer.outputs, probes, atol, name)]

@@ -32,6 +32,11 @@ def find_split(folder: Path, split: str, exact: bool = False) -> Path:
                 return folder / f"{name}{suffix}"
     there = sorted(file.name for file in folder.iterdir() if file.suffix in SUFFIXES)
     put = f"put {split}{{{','.join(SUFFIXES)}}} into it"
+    inner = sorted(path.parent.name for suffix in SUFFIXES for path in folder.glob(f"*/{split}{suffix}"))
+    if inner:
+        raise InputError(
+            f"{folder} has no {split} file", f"name one of the folders in it: {', '.join(inner)}"
+        )
     raise InputError(f"{folder} has no {split} file", f"it has {', '.join(there)}; {put}" if there else put)
 
 

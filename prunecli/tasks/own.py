@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from prunecli.errors import InputError
 from prunecli.registry import nearest
 from prunecli.tasks import kinds
-from prunecli.tasks.base import Task
+from prunecli.tasks.base import Task, tasks
 from prunecli.tasks.columns import LIST, TEXT, Shapes
 from prunecli.tasks.kinds.base import Kind
 
@@ -131,11 +131,18 @@ def check_columns(task: Task, shapes: Shapes, file: str) -> None:
 
 
 def _no_column(file: str, column: str, shapes: Shapes) -> InputError:
-    near = nearest(column, shapes)
+    near, alike = nearest(column, shapes), _tasks_with(shapes)
+    if alike:
+        near = f"these are columns of {' and '.join(alike)}."
     return InputError(
         f"{file} has no column {column!r} (it has {', '.join(shapes)})",
         f"{near} Else {NAME_THEM}" if near else NAME_THEM,
     )
+
+
+def _tasks_with(shapes: Shapes) -> list[str]:
+    """Return the known tasks whose columns these are."""
+    return [name for name, task in tasks().items() if set(task.all_columns) <= shapes.keys()]
 
 
 def _columns(kind: Kind, shapes: Shapes, asked: Asked) -> tuple[tuple[str, ...], str | None]:
@@ -155,7 +162,10 @@ def _unclear(file: str, shapes: Shapes, readings: list[Task]) -> InputError:
         could = " or ".join(f"{task.kind.name} ({', '.join(task.all_columns)})" for task in readings)
         return InputError(f"{file} could be for {could}", f"say which: --task-kind {readings[0].kind.name}")
     there = ", ".join(f"{name} ({shape})" for name, shape in shapes.items())
+    alike = _tasks_with(shapes)
     return InputError(
         f"{file}: no kind of task is known by these columns: {there}",
-        f"{NAME_THEM}, or say the kind with --task-kind ({', '.join(kinds.names())})",
+        f"{' and '.join(alike)} have such: name the task, and the folder with --data-dir. Else {NAME_THEM}"
+        if alike
+        else f"{NAME_THEM}, or say the kind with --task-kind ({', '.join(kinds.names())})",
     )

@@ -1,6 +1,6 @@
 """The training rows that scores and refits look at."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from torch import Tensor
@@ -8,6 +8,7 @@ from torch import Tensor
 from prunecli.calibration.sublayers import Batch
 from prunecli.encoders import Encoder
 from prunecli.errors import InputError
+from prunecli.methods.base import Method, ScoreMethod
 from prunecli.training.distillation import LABELS
 from prunecli.training.session import Session
 
@@ -32,6 +33,22 @@ def calibration_examples(session: Session) -> tuple[list[Batch], list[dict[str, 
     return batches, labels
 
 
+def check_rows(session: Session, chosen: Iterable[Method]) -> None:
+    """Refuse too few rows for what will look at them, before anything is scored.
+
+    Args:
+        session: Model and data.
+        chosen: The methods.
+
+    Raises:
+        InputError: It says how many rows would do.
+    """
+    config, scored = session.config, [method for method in chosen if isinstance(method, ScoreMethod)]
+    everything = 1.0 in (config.target_flops, config.target_params)
+    if not everything and any(method.reads != "weights" or not config.keep_weights for method in scored):
+        check_enough(calibration_examples(session)[0], session.loaded.encoder)
+
+
 def check_enough(batches: Sequence[Batch], encoder: Encoder) -> None:
     """Refuse fewer tokens than a layer has inputs to be told apart.
 
@@ -44,7 +61,7 @@ def check_enough(batches: Sequence[Batch], encoder: Encoder) -> None:
     if tokens < columns:
         raise InputError(
             f"{rows:,} calibration rows have {tokens:,} tokens: too few for layers of {columns:,} neurons",
-            f"take at least {-(-columns * rows // max(tokens, 1)):,} with --calibration-rows, of a file that has them",
+            f"add --calibration-rows {-(-columns * rows // max(tokens, 1))}, of data with as many rows",
         )
 
 

@@ -72,7 +72,7 @@ class ReportProgress(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Tell the step."""
-        said = "".join(f", {name} {value:.4g}" for name, value in self.said.items())
+        said = "".join(f", {name} {value:.4f}" for name, value in self.said.items())
         self.progress(f"training{said}", state.global_step, state.max_steps)
 
     def on_log(

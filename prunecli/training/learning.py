@@ -18,6 +18,8 @@ from prunecli.training.target import Target
 
 log = logging.getLogger(__name__)
 
+FAR = 1.25  # times the target: gates that stand so far above it have not been trained to it
+
 
 def learn(
     session: Session, method: GateMethod, target: Target | None, teacher: nn.Module | None, last: str | None
@@ -59,6 +61,12 @@ def learn(
     if target is not None and lagrangian is not None:
         chances = gates.chances()
         learned.expected = float(lagrangian.expected(chances).detach())
+        if learned.expected > target.share * FAR:
+            log.warning(
+                "the gates came down to %.0f %% in %d steps, %.0f %% were asked: the first scores decide the rest; "
+                "train longer (--num-epochs), or take --method one-shot",
+                100 * learned.expected, learned.steps, 100 * target.share,
+            )  # fmt: skip
         gates.fixed = target.by_chance(chances)
         trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         learned.refit = _refit(session, gates.decisions(), teacher)

@@ -26,6 +26,7 @@ class TrainMasksPlan:
 
     Attributes:
         out: The run folder.
+        stands: Whether something stands there that only `overwrite` replaces.
         model: The checkpoint folder.
         task: The task.
         kind: How it is trained and scored: classification, token-classification ...
@@ -43,6 +44,7 @@ class TrainMasksPlan:
     """
 
     out: Path
+    stands: bool
     model: Path
     task: str
     kind: str

@@ -63,7 +63,7 @@ def check_run_target(config: TrainMasksConfig) -> None:
     out = config.out_folder
     if is_finished(config):
         return
-    check_target(out, config.overwrite)
+    check_target(out, config.overwrite or config.dry_run)
     check_free(partial_path(out))
     if config.resume and not partial_path(out).exists():
         contradictions.check_read(config)
@@ -96,6 +96,8 @@ def work_folder(config: TrainMasksConfig) -> Iterator[tuple[Path, str | None]]:
             full = work.is_dir() and shutil.disk_usage(work).free < ENOUGH
             if _last(work) is None and not is_run(work):
                 shutil.rmtree(work, ignore_errors=True)
+                if isinstance(error, KeyboardInterrupt):
+                    log.warning("nothing is kept: the same command starts anew")
             elif is_run(work):
                 log.warning("the run is whole, but could not get its name: %s", work)
             else:
@@ -128,6 +130,8 @@ def _open(work: Path, config: TrainMasksConfig, held: ExitStack) -> str | None:
     if first and last is not None:
         held.enter_context(sole_writer(work))
     elif first:
+        if config.resume:
+            log.info("there is no interrupted run at %s: it starts from the beginning", work)
         try:
             held.enter_context(claimed_folder(work))
             (work / ASKED).write_text(json.dumps(asked), encoding="utf-8")

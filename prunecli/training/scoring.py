@@ -19,7 +19,7 @@ from prunecli.masks.units import mask_shape
 from prunecli.methods import one_shot
 from prunecli.methods.base import Calibrated, ScoreMethod
 from prunecli.progress import Progress
-from prunecli.training.calibration_rows import calibration_examples, check_enough, split
+from prunecli.training.calibration_rows import calibration_examples, split
 from prunecli.training.session import Learned, Session
 from prunecli.training.target import Target
 
@@ -67,7 +67,6 @@ class Pruner:
         self.batches, self.labels = calibration_examples(session)
         self.reference = None
         if not session.config.keep_weights:
-            check_enough(self.batches, self.encoder)
             self.reference = Dense(self.dense, self.encoder, *split(self.batches))
 
     def descend(
@@ -105,8 +104,6 @@ class Pruner:
 
     def _scores(self, method: ScoreMethod) -> dict[str, Tensor]:
         """Return the scores [layers, units] of what the model has now, by group."""
-        if method.reads != "weights":
-            check_enough(self.batches, self.encoder)
         kept = {group: (value != 0).float() for group, value in self.values.items()}
         return method.score(Calibrated(self.model, self.encoder, self.batches, self.labels, kept, self.seed))
 

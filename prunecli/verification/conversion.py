@@ -60,7 +60,8 @@ def prove(folder: Path, source: Path, kind: str, config: ConvertConfig) -> tuple
         answer = ask_child(request, place, config.timeout)
         findings += live.live_findings(answer, checkpoint, atol)
         if answer.outputs.is_file():
-            findings.append(parity.check_parity(reference, answer.outputs, probes, atol, source, checkpoint))
+            name = parity.in_its_type(source, checkpoint)
+            findings.append(parity.check_parity(reference, answer.outputs, probes, atol, name))
     return tuple(findings)
 
 

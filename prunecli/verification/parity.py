@@ -127,15 +127,16 @@ def tolerance(checkpoint: Checkpoint, real: bool) -> float:
     return max([ATOL, *(ROUNDED[dtype] for dtype in stored & ROUNDED.keys() if real)])
 
 
+def in_its_type(against: Path, checkpoint: Checkpoint) -> str:
+    """Return what a folder is compared with: its reference, in the narrow type that the folder is in."""
+    dtype = rounded_to(checkpoint)
+    return str(against) if dtype is None else f"{against} in {str(dtype).removeprefix('torch.')}"
+
+
 def check_parity(
-    reference: dict[str, torch.Tensor],
-    outputs: Path,
-    probes: Path,
-    atol: float,
-    against: Path,
-    checkpoint: Checkpoint,
+    reference: dict[str, torch.Tensor], outputs: Path, probes: Path, atol: float, name: str
 ) -> Finding:
-    """Outputs of the folder are those of the reference in its type; how many decisions differ is said."""
+    """Outputs of the folder are those of the reference; how many decisions differ is said."""
     measured = load_file(outputs)
     if measured.keys() != reference.keys():
         return Finding("parity", "fail", f"outputs {sorted(measured)} instead of {sorted(reference)}")
@@ -155,9 +156,5 @@ def check_parity(
         worst = max(worst, math.inf if math.isnan(gap) else gap)  # max(0, nan) is 0
         if "logits" in key and left.dim() > 1:  # hidden states decide nothing
             flips += int((left.argmax(-1) != right.argmax(-1)).sum())
-    detail = (
-        f"max abs difference {worst:.2e}, tolerance {atol:.0e}, {flips} decisions differ, against {against}"
-    )
-    if (dtype := rounded_to(checkpoint)) is not None:
-        detail += f" in {str(dtype).removeprefix('torch.')}"
+    detail = f"max abs difference {worst:.2e}, tolerance {atol:.0e}, {flips} decisions differ, against {name}"
     return found("parity", worst <= atol, detail)

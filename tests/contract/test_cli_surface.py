@@ -224,9 +224,10 @@ def test_a_file_may_hold_everything(parse: Parse, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message", "fix"),
     [
-        ("num_epoch: 3\n", "no option 'num_epoch'", "num_epochs"),
+        ("num_epoch: 3\n", "no option 'num_epoch'", "num-epochs"),
         ("- lr\n", "is no YAML or JSON mapping of options", "as `num-epochs: 3`"),
         ("lr: [\n", "cannot be read", "as `num-epochs: 3`"),
+        ("train-masks:\n  lr: 1\n", "no option 'train-masks'", "options stand at the top"),
         ("target-flops: yes\n", "target-flops is True", "name a value"),
     ],
 )

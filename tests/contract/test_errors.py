@@ -143,7 +143,7 @@ def test_a_mistyped_model_is_told_alike_by_every_verb_and_before_the_output(line
 
 # Where the output stands, nothing is read: not even this checkpoint, which is an empty folder.
 OCCUPIED = (
-    "train-masks bare demo --out full", "train-masks bare demo --out full --dry-run",
+    "train-masks bare demo --out full",
     "train-masks bare demo --out full --sweep 0.5", "compare bare demo --out full", "convert bare full",
     "predict bare full/file --out full/file.jsonl",
 )  # fmt: skip
@@ -189,7 +189,9 @@ def test_a_slip_is_told_with_what_was_meant(
 
 def test_a_plan_of_training_is_written_for_people(tmp_path: Path) -> None:
     words = ["train-masks", "demo", "demo", "--target-flops", "0.5", "--method", "one-shot", "--dry-run"]
+    (tmp_path / "run" / "model").mkdir(parents=True)
     said = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "run")]).stderr
+    assert "run stands already: the run needs --overwrite" in said
     rows = [
         [cell.strip() for cell in line.split("\N{BOX DRAWINGS LIGHT VERTICAL}")[1:3]]
         for line in said.splitlines()
@@ -203,7 +205,7 @@ def test_a_plan_of_training_is_written_for_people(tmp_path: Path) -> None:
         ["target", "--target-flops 0.5"],
         ["what may go", "head (of 4), ffn_int (of 256)"],
         ["steps", "0: no training"],
-        ["encoder MFLOPs at 64 tokens", "22.0"],
+        ["encoder MFLOPs, at most", "22.0, of 64 tokens"],
     ]
 
 

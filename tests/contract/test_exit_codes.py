@@ -244,7 +244,7 @@ SLIPS = {
         "evaluate has no option --lr",
         "train-masks",
     ),
-    "file of options": (["benchmark", "demo", "--config", "no.yaml"], "No such file", "an option a line"),
+    "file of options": (["benchmark", "demo", "--config", "no.yaml"], "No such file", "check the name"),
 }
 
 

@@ -73,7 +73,7 @@ def test_progress_tells_the_step_with_the_last_loss() -> None:
     state = TrainerState(global_step=3, max_steps=9)
     progress.on_log(arguments, state, control, logs={"loss": 0.5, "lr": 1.0})
     progress.on_step_end(arguments, state, control)
-    assert said == [("training, loss 0.5", 3, 9)]
+    assert said == [("training, loss 0.5000", 3, 9)]
 
 
 LENGTHS = [1 + (7 * number) % 23 for number in range(200)]
