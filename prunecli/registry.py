@@ -64,8 +64,8 @@ class Registry(Generic[T]):
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Ask what a misspelt name may have meant; None where nothing is near."""
-    known, name = list(known), name.lower()
-    near = difflib.get_close_matches(name, known, n=1)
+    spelled, name = {one.lower(): one for one in known}, name.lower()
+    near = difflib.get_close_matches(name, spelled, n=1)
     if not near and len(name) > SHORT:  # `tokens` is meant for `token-classification`
-        near = [one for one in known if one.startswith(name[:-1])]
-    return f"did you mean {near[0]}?" if near else None
+        near = [one for one in spelled if one.startswith(name[:-1])]
+    return f"did you mean {spelled[near[0]]}?" if near else None

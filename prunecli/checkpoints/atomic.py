@@ -2,13 +2,14 @@
 
 Everything is written beside the target, flushed to the disk, and renamed. A kill while it is written leaves the target
 as it was; what is left over has a name that says so (`NAME.partial`) and the next run removes it. What is replaced
-steps aside for the moment of the swap (`.NAME.replaced-PID`); a kill in that moment leaves it there, and nobody
+steps aside for the moment of the swap (`.NAME.replaced-...`); a kill in that moment leaves it there, and nobody
 removes it. Of two runs at once with one target, the second is refused.
 """
 
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +74,7 @@ def staged_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     try:
         with claimed_folder(staging):
             try:
+                check_target(target, overwrite)  # once more: another run may have ended since
                 yield staging
                 publish(staging, target)
             except BaseException:
@@ -103,19 +105,21 @@ def publish(staging: Path, target: Path) -> None:
         if path.is_file():
             path.chmod(0o644)  # the safetensors library makes files that only their owner may read
         _flush(path)
-    aside = target.with_name(f".{target.name}.replaced-{os.getpid()}")
-    stood = target.exists()
-    if stood:
-        target.rename(aside)
-    try:
+    if not target.exists():
         staging.rename(target)
-    except OSError:
-        if stood:
-            aside.rename(target)
+        _flush(target.parent)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.replaced-", dir=target.parent))
+    try:
+        target.rename(aside / target.name)
+        staging.rename(target)
+    except BaseException:
+        if not target.exists():
+            (aside / target.name).rename(target)
+        aside.rmdir()
         raise
     _flush(target.parent)
-    if stood:
-        shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_file(target: Path, text: str) -> None:

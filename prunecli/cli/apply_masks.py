@@ -27,13 +27,9 @@ def _run(config: ApplyMasksConfig, out: Output) -> ExitCode:
         if pair[0] != pair[1]:
             rows.insert(1, [name, *map(str, pair), _share(pair)])
     out.table(["", "before", "after", "kept"], rows)
-    gone = (
-        result.layers[0] != result.layers[1]
-    )  # what a layer that has gone does not have is not worth a word
-    heads, neurons = (
-        " ".join(str(width) for width in widths if width or not gone)
-        for widths in (result.heads, result.neurons)
-    )
+    fewer = result.layers[0] != result.layers[1]  # of a layer that has gone there is nothing to say
+    left = [pair for pair in zip(result.heads, result.neurons, strict=True) if any(pair) or not fewer]
+    heads, neurons = (" ".join(str(pair[part]) for pair in left) for part in (0, 1))
     out.line(f"heads by layer: {heads}; neurons: {neurons}")
     if result.native:
         out.line("A stock config says it all: the folder loads without remote code.")

@@ -29,7 +29,7 @@ def _run(config: BenchmarkConfig, out: Output) -> ExitCode:
         result = (benchmark.tables if config.table else benchmark.run)(config, progress)
     if isinstance(result, benchmark.TablesResult):
         _show_tables(result, out)
-        out.result(result, quiet=str(config.out or result.files[0]), verb=config.verb)
+        out.result(result, quiet=str(config.out or result.files[0] or ""), verb=config.verb)
         return ExitCode.DONE
     _show(result, out)
     first = result.speeds[0]
@@ -89,7 +89,7 @@ def _show_tables(result: "TablesResult", out: Output) -> None:
         out.table(["sublayer", "units", "ms", "middle half"], rows, title=title)
         out.line(
             f"Whole model {table.whole_ms:.2f} ms, sum of its parts {table.sum_ms:.2f} ms, "
-            f"without any unit {table.fixed_ms:.2f} ms; kept in {file}"
+            f"without any unit {table.fixed_ms:.2f} ms" + (f"; kept in {file}" if file else "")
         )
 
 

@@ -34,7 +34,9 @@ def _run(config: TrainMasksConfig, out: Output) -> ExitCode:
         plan = train_masks.plan(config)
         out.table(["", "plan"], _plan_rows(plan))
         if plan.stands:
-            out.line(f"{plan.out} stands already: the run needs --overwrite, or another --out.")
+            out.line(
+                f"{plan.out} stands already, whole or begun: the run needs --overwrite, --resume or another --out."
+            )
         out.result(plan, quiet=str(plan.out), verb=config.verb)
         return ExitCode.DONE
     if config.sweep:

@@ -13,7 +13,6 @@ from prunecli.config.shared import (
     LabelColumn,
     MaxLength,
     Overwrite,
-    RecoveryEpochs,
     RecoveryLr,
     TaskKind,
     TaskName,
@@ -55,7 +54,9 @@ class CompareConfig(VerbConfig):
     num_epochs: Annotated[
         int, Opt("Passes over the training data, for methods that train.", BUDGET, minimum=1)
     ] = 5
-    recovery_epochs: RecoveryEpochs = None
+    recovery_epochs: Annotated[
+        int, Opt("Epochs of training after the cut, of every model.", BUDGET, minimum=0)
+    ] = 0
     recovery_lr: RecoveryLr = 5e-5
     keep_weights: Annotated[bool, Opt("Do not refit output projections.", BUDGET)] = False
     round_to: Annotated[int, Opt("Keep each layer's width a multiple of N.", BUDGET, minimum=1)] = 1
@@ -92,8 +93,7 @@ class CompareConfig(VerbConfig):
                 "--num-epochs has no effect: none of --methods trains gates",
                 "--recovery-epochs trains the models that they cut",
             )
-        usual = self.recovery_epochs is None and not untrained.issuperset(self.method_names)
-        if "recovery_lr" in changed and not (self.recovery_epochs or usual):
+        if "recovery_lr" in changed and not self.recovery_epochs:
             raise InputError("--recovery-lr has no effect: there is no recovery", "add --recovery-epochs N")
 
     @property

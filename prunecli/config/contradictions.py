@@ -101,9 +101,7 @@ def check_read(config: "TrainMasksConfig") -> None:
         facts = KNOWN_METHODS[method]
         rules = [*_rules_of(method, facts, epochs, distilled), *rules]
         if facts.trains and not config.can_refit_gates:
-            reason = (
-                "what trained gates leave is refitted to the dense model under a target, where that teaches"
-            )
+            reason = "no refit without a target, or with --freeze, --teacher, --distill never or hidden units"
             rules.append((True, ("keep_weights",), reason, "leave it out"))
     changed = {field.name: field.spelled for field in config.changed}
     for holds, names, reason, fix in rules:

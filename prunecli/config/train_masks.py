@@ -259,6 +259,8 @@ class TrainMasksConfig(VerbConfig):
         """Return the epochs of recovery, or the usual number: weights that trained under gates need some."""
         if self.recovery_epochs is not None:
             return self.recovery_epochs
+        if self.max_steps is not None:  # whoever counts steps means all of them
+            return 0
         facts = contradictions.KNOWN_METHODS.get(self.method_name)
         return USUAL_RECOVERY if facts and facts.trains and self.under_target and not self.freeze else 0
 

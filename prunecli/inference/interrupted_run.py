@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from prunecli.checkpoints.atomic import partial_path
+from prunecli.checkpoints.run_folder import read_asked
 from prunecli.checkpoints.sole_writer import sole_writer
 from prunecli.checkpoints.source import find_folder
 from prunecli.config import PredictConfig
@@ -77,8 +78,7 @@ def check_same_run(target: Path, asked: dict[str, Any]) -> None:
     partial, path = partial_path(target), asked_path(target)
     if not partial.is_file() or not partial.stat().st_size:
         return
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    check_same(PredictConfig, partial, before, asked)
+    check_same(PredictConfig, partial, read_asked(path, partial), asked)
 
 
 def done_before(target: Path) -> Done:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from prunecli.checkpoints.atomic import partial_path
+from prunecli.checkpoints.atomic import partial_path, write_file
 from prunecli.checkpoints.sole_writer import sole_writer
 from prunecli.config.predict import TREC
 from prunecli.errors import InputError, TargetExistsError
@@ -50,7 +50,9 @@ def check_file_target(target: Path, overwrite: bool) -> None:
         raise InputError(f"{target.parent} is not a folder", "create it, or name another --out")
 
 
-def written(records: Iterable[Record], target: Path, asked: dict[str, Any], resume: bool) -> Iterator[Record]:
+def written(
+    records: Iterable[Record], target: Path, asked: dict[str, Any], resume: bool, overwrite: bool
+) -> Iterator[Record]:
     """Write records as they pass; the file gets its name when the last one has passed.
 
     Args:
@@ -58,6 +60,7 @@ def written(records: Iterable[Record], target: Path, asked: dict[str, Any], resu
         target: The file.
         asked: Options that decide what comes out; they stand beside it until it is whole.
         resume: Whether to go on behind what stands there.
+        overwrite: Whether to replace a whole file.
 
     Raises:
         InputError: The disk is full or not writable, or another command is writing the file.
@@ -67,8 +70,9 @@ def written(records: Iterable[Record], target: Path, asked: dict[str, Any], resu
         partial.touch()
         with sole_writer(partial):
             try:
+                check_file_target(target, overwrite)  # once more: another run may have ended since
                 with partial.open("ab" if resume else "wb") as file:
-                    asked_path(target).write_text(json.dumps(asked), encoding="utf-8")
+                    write_file(asked_path(target), json.dumps(asked))
                     reading = True
                     for record in records:
                         reading = False

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
 from typing import Any
@@ -76,12 +77,14 @@ def table_for(
     return table
 
 
-def keep(table: LatencyTable) -> None:
-    """Put a table where the next run finds it; one that cannot be kept is measured again."""
+def keep(table: LatencyTable) -> Path | None:
+    """Put a table where the next run finds it; return None where it cannot be kept, and is measured again then."""
     try:
         table.write(table.setting.file)
     except InputError as error:
         log.warning("%s", error.message)
+        return None
+    return table.setting.file
 
 
 def time_share(

@@ -114,13 +114,13 @@ class TablesResult:
 
     Attributes:
         tables: One entry a batch shape.
-        files: Where each stands in the cache.
+        files: Where each stands in the cache; None where that cannot be written.
         load: Load average before the first measurement.
         busy: Whether others used the cores that were needed.
     """
 
     tables: tuple[LatencyTable, ...]
-    files: tuple[Path, ...]
+    files: tuple[Path | None, ...]
     load: float | None
     busy: bool
 
@@ -185,15 +185,15 @@ def tables(config: BenchmarkConfig, progress: Progress = silent) -> TablesResult
     if config.out is not None:
         check_file_target(config.out, config.overwrite)
     load, busy = _load_of_others(config)
-    found = []
+    found, files = [], []
     for done, shape in enumerate(shapes):
         progress(f"{shape.batch_size} x {shape.tokens}", done, len(shapes))
         found.append(measure(checkpoint, shape, device, config.threads, config.rounds))
-        keep(found[-1])
+        files.append(keep(found[-1]))
     progress("done", len(shapes), len(shapes))
     if config.out is not None:
         found[0].write(config.out)
-    return TablesResult(tuple(found), tuple(table.setting.file for table in found), load, busy)
+    return TablesResult(tuple(found), tuple(files), load, busy)
 
 
 def _shapes(config: BenchmarkConfig, checkpoints: list[Checkpoint]) -> list[Shape]:

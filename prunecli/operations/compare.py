@@ -72,6 +72,7 @@ class CompareResult:
         tokens: Length at which FLOPs are counted.
         flops: Encoder FLOPs of the dense model for one example of that length.
         rows: Calibration rows.
+        recovery: Epochs of training after the cut.
         seeds: Seeds: draws of these rows, and of what training draws.
         points: Methods in the order asked, targets falling.
         peak_bytes: The process's largest resident memory.
@@ -85,6 +86,7 @@ class CompareResult:
     tokens: int
     flops: int
     rows: int
+    recovery: int
     seeds: int
     points: list[Point]
     peak_bytes: int
@@ -186,6 +188,7 @@ def _result(session: Session, trials: list[Trial], dense: dict[str, float], seed
         tokens=tokens,
         flops=encoder_flops(session.loaded.encoder, MaskSet({}), tokens),
         rows=config.calibration_rows,
+        recovery=config.recovery,
         seeds=seeds,
         points=[
             _point(trials, session.task.metrics[0], name, share) for name in names for share in config.shares

@@ -105,7 +105,7 @@ class Predictions(Iterator[Record]):
             self.resumed, self.seen["errors"] = done.records, done.errors
             fields = skip(readings, done, self.kind, fields)
         found = self._found(readings, fields)
-        yield from written(found, config.out, asked_in(config), config.resume)
+        yield from written(found, config.out, asked_in(config), config.resume, config.overwrite)
 
     def _found(self, readings: Iterator[Reading], fields: tuple[str, ...] | None) -> Iterator[Record]:
         windows = encoded_ahead(readings, self.kind, fields)

@@ -24,7 +24,7 @@ from prunecli.checkpoints.strict_json import write_json
 from prunecli.checkpoints.tokenizer_files import write_tokenizer
 from prunecli.config import TrainMasksConfig
 from prunecli.encoders import check_heads
-from prunecli.errors import InputError, UnsupportedModelError
+from prunecli.errors import InputError, TargetExistsError, UnsupportedModelError
 from prunecli.masks import MaskSet, formats
 from prunecli.masks.budget import encoder_flops
 from prunecli.masks.units import mask_shape
@@ -48,7 +48,6 @@ from prunecli.training.target import target_of
 
 log = logging.getLogger(__name__)
 
-NARROW = {"F16": "float16", "BF16": "bfloat16"}
 TORCH_TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -75,7 +74,7 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
     steps = 0 if isinstance(method, ScoreMethod) else config.max_steps or epoch * config.num_epochs
     return TrainMasksPlan(
         out=config.out_folder,
-        stands=config.out_folder.is_dir() and any(config.out_folder.iterdir()),
+        stands=_stands(config),
         model=checkpoint.path,
         task=data.task.name,
         kind=data.task.kind.name,
@@ -91,6 +90,15 @@ def plan(config: TrainMasksConfig) -> TrainMasksPlan:
         tokens=tokens,
         flops=encoder_flops(encoder, MaskSet({}), tokens),
     )
+
+
+def _stands(config: TrainMasksConfig) -> bool:
+    """Say whether the run would be refused for what stands where it goes."""
+    try:
+        check_run_target(replace(config, dry_run=False))
+    except TargetExistsError:
+        return True
+    return False
 
 
 def _examples(data: TaskData, tokenizer: PreTrainedTokenizerBase, tokens: int) -> tuple[int, int]:
@@ -241,8 +249,8 @@ def fill_run(session: Session, folder: Path, masks: MaskSet, result: TrainMasksR
     if _weights_stood(config, result) and not loaded.new and len(stored) == 1:  # keep their type, exactly
         model = copy.deepcopy(model)
         nn.Module.to(model, torch.device("cpu"), TORCH_TYPES[stored.pop()])
-    elif stored <= NARROW.keys():
-        narrow = NARROW[min(stored)]
+    elif stored <= {"F16", "BF16"}:
+        narrow = str(TORCH_TYPES[min(stored)]).removeprefix("torch.")
         log.info("the weights are float32 now, %s has %s: `prunecli convert PRUNED OUT --dtype %s` rounds what is cut",
             checkpoint.path, narrow, narrow)  # fmt: skip
     model.save_pretrained(folder / MODEL, state_dict=weights_only(model.state_dict()))
@@ -251,8 +259,8 @@ def fill_run(session: Session, folder: Path, masks: MaskSet, result: TrainMasksR
         if path.is_file():
             shutil.copyfile(path, folder / MODEL / path.name)
     written = run_record.record(config, result)
-    write_json(folder / RECORD, written)
     (folder / REPORT).write_text(html.training_page(written), encoding="utf-8")
+    write_json(folder / RECORD, written)  # last: it says that the run is whole
 
 
 def _weights_stood(config: TrainMasksConfig, result: TrainMasksResult) -> bool:

@@ -86,12 +86,10 @@ def _hint(config: VerifyConfig, checkpoint: Checkpoint, against: Path | None) ->
     own = checkpoint.path / formats.FILE
     if against is None or config.masks is not None or not own.is_file():
         return None
-    if not is_run(against) and is_cut(read_config(against).config):
-        return None
     if is_run(against):
-        return (
-            f"if it was rounded or cut with other masks than the run's: --masks {own} compares it with those"
-        )
+        return f"if it was cut to other widths or with other masks than the run's: --masks {own} compares it with those"
+    if is_cut(read_config(against).config):
+        return None
     return (
         f"{against} has all its units; --masks {own} gates it first. Where weights were trained along, name the run "
         f"folder with --against instead"

@@ -63,8 +63,8 @@ def learn(
         learned.expected = float(lagrangian.expected(chances).detach())
         if learned.expected > target.share * FAR:
             log.warning(
-                "the gates came down to %.0f %% in %d steps, %.0f %% were asked: the first scores decide the rest; "
-                "train longer (--num-epochs), or take --method one-shot",
+                "the gates came down to %.0f %% in %d steps, %.0f %% were asked: first scores decide the rest; "
+                "train longer",
                 100 * learned.expected, learned.steps, 100 * target.share,
             )  # fmt: skip
         gates.fixed = target.by_chance(chances)

@@ -26,7 +26,7 @@ class TrainMasksPlan:
 
     Attributes:
         out: The run folder.
-        stands: Whether something stands there that only `overwrite` replaces.
+        stands: Whether a run stands there, whole or begun, and no option says what to do with it.
         model: The checkpoint folder.
         task: The task.
         kind: How it is trained and scored: classification, token-classification ...

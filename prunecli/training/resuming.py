@@ -14,10 +14,9 @@ from typing import Any
 
 from accelerate import PartialState
 
-from prunecli.checkpoints.atomic import check_target, partial_path, publish
-from prunecli.checkpoints.run_folder import is_run, read_record
+from prunecli.checkpoints.atomic import check_target, partial_path, publish, write_file
+from prunecli.checkpoints.run_folder import is_run, read_asked, read_record
 from prunecli.checkpoints.sole_writer import check_free, claimed_folder, sole_writer
-from prunecli.checkpoints.strict_json import read_object
 from prunecli.config import TrainMasksConfig, contradictions
 from prunecli.errors import InputError, TargetExistsError, mend, words_of
 from prunecli.fields import check_same, plain
@@ -53,24 +52,34 @@ def is_finished(config: TrainMasksConfig) -> bool:
     return True
 
 
-def check_run_target(config: TrainMasksConfig) -> None:
+def check_run_target(config: TrainMasksConfig, held: bool = False) -> None:
     """Refuse an output folder that stands, before model and data are fetched and read.
+
+    Args:
+        config: What to do.
+        held: Whether the folder in which the run grows is held by it already.
 
     Raises:
         TargetExistsError: A finished or an interrupted run stands there, and no option says what to do with it.
         InputError: Another command is writing there, or a run that begins has options that nothing would read.
     """
-    out = config.out_folder
-    if is_finished(config):
+    out, work = config.out_folder, partial_path(config.out_folder)
+    if not held and is_finished(config):
         return
     check_target(out, config.overwrite or config.dry_run)
-    check_free(partial_path(out))
-    if config.resume and not partial_path(out).exists():
-        contradictions.check_read(config)
-    if partial_path(out).exists() and not (config.resume or config.overwrite or config.dry_run):
+    if held:
+        return
+    check_free(work)
+    if is_run(work) and not config.overwrite:
         raise TargetExistsError(
-            f"an interrupted run stands at {partial_path(out)}",
-            "add --resume to go on, or --overwrite to start over",
+            f"{work} is a whole run that could not get its name",
+            f"rename it to {out}, or add --overwrite to start over",
+        )
+    if config.resume and _last(work) is None:
+        contradictions.check_read(config)
+    if work.exists() and not (config.resume or config.overwrite or config.dry_run):
+        raise TargetExistsError(
+            f"an interrupted run stands at {work}", "add --resume to go on, or --overwrite to start over"
         )
 
 
@@ -125,16 +134,16 @@ def _open(work: Path, config: TrainMasksConfig, held: ExitStack) -> str | None:
     first, asked = PartialState().is_main_process, _asked(config)
     last = _last(work) if config.resume or not first else None
     if last is not None:
-        check_same(TrainMasksConfig, work, _begun(work), asked)
+        check_same(TrainMasksConfig, work, read_asked(work / ASKED, work), asked)
         log.info("going on from %s", last)
-    if first and last is not None:
-        held.enter_context(sole_writer(work))
-    elif first:
-        if config.resume:
-            log.info("there is no interrupted run at %s: it starts from the beginning", work)
+    elif first and config.resume:
+        log.info("there is no interrupted run at %s: it starts from the beginning", work)
+    if first:
         try:
-            held.enter_context(claimed_folder(work))
-            (work / ASKED).write_text(json.dumps(asked), encoding="utf-8")
+            held.enter_context(claimed_folder(work) if last is None else sole_writer(work))
+            check_run_target(config, held=True)  # once more: another run may have ended since
+            if last is None:
+                write_file(work / ASKED, json.dumps(asked))
         except OSError as error:
             raise InputError(f"{work} could not be made: {words_of(error)}", mend(error)) from None
     return last
@@ -146,20 +155,6 @@ def _last(work: Path) -> str | None:
     numbers = {path.name.removeprefix("checkpoint-"): path for path in whole}
     steps = {int(number): path for number, path in numbers.items() if number.isdecimal()}
     return str(steps[max(steps)]) if steps else None
-
-
-def _begun(work: Path) -> dict[str, Any]:
-    """Return the options that an interrupted run was begun with.
-
-    Raises:
-        InputError: They are not there, or not whole.
-    """
-    try:
-        return read_object(work / ASKED)
-    except InputError as error:
-        raise InputError(
-            f"{work} cannot be resumed: {error.message}", "start over with --overwrite instead"
-        ) from None
 
 
 def _asked(config: TrainMasksConfig) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from transformers import set_seed
 from prunecli.methods.base import GateMethod, Method, ScoreMethod
 from prunecli.progress import Progress
 from prunecli.training.arguments import changed
+from prunecli.training.calibration_rows import check_rows
 from prunecli.training.learning import learn
 from prunecli.training.outcome import check_outcome
 from prunecli.training.recovery import recover
@@ -87,7 +88,9 @@ class Trials:
     ) -> Iterator[tuple[float, Session, Learned]]:
         shares, seed = self.session.config.shares, self.session.config.seed + draw
         if seed != self.pruner.seed:
-            self.pruner.draw(self._alone(name, shares[0], draw, self.session.loaded.model))
+            session = self._alone(name, shares[0], draw, self.session.loaded.model)
+            check_rows(session, [method])
+            self.pruner.draw(session)
         for stop in self.pruner.descend(method, self.target, shares, self._progress(name, draw)):
             session = self._alone(name, stop.share, draw, self.session.loaded.model)
             yield stop.share, *self._recovered(session, stop)

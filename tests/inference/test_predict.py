@@ -235,6 +235,28 @@ def test_of_two_that_write_one_file_the_second_leaves_it_alone(bert: Path, tmp_p
     assert {path.name for path in tmp_path.iterdir()} == {"out.jsonl"}
 
 
+def test_what_another_command_has_written_meanwhile_stays(bert: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    texts = ("first", "second")
+    first, second = (prunecli.predict(bert, [{"text": text}], device="cpu", out=out) for text in texts)
+    assert len(list(first)) == 1
+    with pytest.raises(TargetExistsError, match="already exists"):
+        list(second)
+    assert [record["text"] for record in read_records(str(out))] == ["first"]
+    assert {path.name for path in tmp_path.iterdir()} == {"out.jsonl"}
+
+
+@pytest.mark.parametrize("text", [None, "{"])
+def test_options_of_an_interrupted_run_that_are_lost_are_told(
+    text: str | None, bert: Path, tmp_path: Path
+) -> None:
+    interrupt([{"text": "a"}, {"text": "b"}], bert, tmp_path / "out.jsonl")
+    asked = tmp_path / "out.jsonl.partial.json"
+    asked.unlink() if text is None else asked.write_text(text)
+    with pytest.raises(InputError, match=r"out\.jsonl\.partial cannot be resumed"):
+        prunecli.predict(bert, [{"text": "a"}], device="cpu", out=tmp_path / "out.jsonl", resume=True)
+
+
 def test_an_error_of_the_reader_is_not_one_of_the_file(bert: Path, tmp_path: Path) -> None:
     def records() -> Iterator[dict[str, str]]:
         yield {"text": "good"}

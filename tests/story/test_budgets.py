@@ -277,6 +277,9 @@ def test_a_plan_and_a_run_stop_after_the_same_steps(tmp_path: Path) -> None:
     }
     config = TrainMasksConfig.of(asked)
     assert train_masks.plan(config).steps == train_masks.run(config).steps == 8
+    aimed = {"target_flops": 0.5, "overwrite": True}
+    assert TrainMasksConfig.of({**asked, **aimed}).recovery == 0  # whoever counts steps means all of them
+    assert TrainMasksConfig.of({**asked, **aimed, "max_steps": None}).recovery == 2
 
 
 def test_the_way_down_ends_where_nothing_would_be_left(

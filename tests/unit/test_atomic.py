@@ -1,7 +1,6 @@
 """A folder appears whole or not at all, whatever stops the writing."""
 
 import errno
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -164,23 +163,48 @@ def test_what_others_call_old_stays(old: Path) -> None:
     assert names(mine) == ["notes"] and names(old) == ["new"]
 
 
-def test_a_kill_in_the_swap_loses_nothing(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Killed(BaseException):
-        pass
+KILLED = """
+import os, sys
+from pathlib import Path
+from prunecli.checkpoints.atomic import staged_folder
+rename = Path.rename
+Path.rename = lambda self, to: os._exit(9) if self.name == "target.partial" else rename(self, to)
+with staged_folder(Path(sys.argv[1]), overwrite=True) as folder:
+    (folder / "new").write_text("x")
+"""
 
-    def kill(self: Path, target: Path) -> Path:
-        if self == partial_path(old):
-            raise Killed  # what is no OSError is not put right, as after a kill
-        return Path(shutil.move(self, target))
 
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "rename", kill)
-        with pytest.raises(Killed), staged_folder(old, overwrite=True):
-            pass
+def test_a_kill_in_the_swap_loses_nothing(old: Path) -> None:
+    assert subprocess.run([sys.executable, "-c", KILLED, old], check=False).returncode == 9
+    assert not old.exists()
     with staged_folder(old) as folder:
         (folder / "new").write_text("x")
     (aside,) = (path for path in old.parent.iterdir() if path != old)
-    assert aside.name.startswith(".target.replaced-") and names(aside) == ["old"]
+    assert aside.name.startswith(".target.replaced-") and names(aside / "target") == ["old"]
+
+
+def test_an_interrupted_swap_puts_the_old_folder_back(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self == partial_path(old):
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), staged_folder(old, overwrite=True) as folder:
+        (folder / "new").write_text("x")
+    assert names(old.parent) == ["target"] and names(old) == ["old"]
+
+
+def test_what_another_command_has_finished_meanwhile_stays(tmp_path: Path) -> None:
+    slow = staged_folder(tmp_path / "target")
+    check_target(tmp_path / "target", overwrite=False)
+    with staged_folder(tmp_path / "target") as folder:
+        (folder / "first").write_text("x")
+    with pytest.raises(TargetExistsError), slow:
+        pass
+    assert names(tmp_path) == ["target"] and names(tmp_path / "target") == ["first"]
 
 
 def test_links_and_mount_points_are_refused(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from prunecli import methods
+from prunecli.calibration.precision import wide
 from prunecli.calibration.reconstruction import Dense, reconstruct
 from prunecli.masks.gates import put_gates, set_masks
 from prunecli.methods.base import Calibrated, ScoreMethod
@@ -47,6 +49,13 @@ def test_scores_and_refits_keep_double_precision_apart(name: str) -> None:
         masks = {group: (score_LU > score_LU.median()).float() for group, score_LU in scores.items()}
         set_masks(values, masks)
         reconstruct(Dense(dense, encoder, batches[:3], batches[3:]), model, masks)
+
+
+def test_what_lies_on_such_a_device_is_widened_on_the_cpu() -> None:
+    there = MagicMock(device=torch.device("mps"))
+    assert wide(there) is there.cpu().to.return_value
+    here = torch.ones(2, dtype=torch.float64)
+    assert wide(here) is not here  # callers write into it
 
 
 def test_mixing_is_noticed() -> None:

@@ -146,6 +146,9 @@ def test_a_whole_run_outlives_a_swap_that_fails(tmp_path: Path, monkeypatch: pyt
         (work / "run.json").write_text("{}")
         finish(work, tmp_path / "run")
     assert (tmp_path / "run.partial" / "run.json").is_file()
+    for more in ({}, {"resume": True}):
+        with pytest.raises(TargetExistsError, match="is a whole run that could not get its name"):
+            check_run_target(config(tmp_path / "run", **more))
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]"])
@@ -176,4 +179,5 @@ def test_a_run_that_begins_is_told_of_options_that_nothing_reads(tmp_path: Path)
     with pytest.raises(InputError, match="--recovery-lr has no effect"):
         check_run_target(asked)
     (tmp_path / "run.partial").mkdir()
+    trainer_checkpoint(tmp_path / "run.partial", 5)
     check_run_target(asked)

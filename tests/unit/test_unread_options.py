@@ -46,7 +46,7 @@ def test_a_temperature_is_gumbel_sigmoids(name: str) -> None:
         ),
         ({"target_flops": 0.5, "sparsity_loss": 1.0}, "--sparsity-loss has no effect: a target says"),
         ({"target_flops": 0.5, "mask_init": "open"}, "--mask-init has no effect: a target says"),
-        ({"keep_weights": True}, "--keep-weights has no effect: what trained gates leave is refitted"),
+        ({"keep_weights": True}, "--keep-weights has no effect: no refit without a target"),
         ({"target_flops": 0.5, "freeze": True, "keep_weights": True}, "--keep-weights has no effect"),
         ({"sweep": "0.5", "teacher": "big"}, "--teacher has no effect: nothing trains"),
         ({"sweep": "0.5", "replace_tokens": 0.3}, "--replace-tokens has no effect: nothing trains"),
