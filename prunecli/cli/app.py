@@ -21,7 +21,7 @@ from prunecli.cli import (
 )
 from prunecli.cli.options import add_command, variables, wants_json
 from prunecli.cli.output import Output, say_error
-from prunecli.cli.usage import PREFIX, unknown_variables, usage_error
+from prunecli.cli.usage import PREFIX, misspelt_variables, usage_error
 from prunecli.errors import ExitCode, PruneError
 
 VERBS = (
@@ -66,7 +66,7 @@ def _top(
     """Take the options that stand before a verb."""
     if any(name.startswith(PREFIX) for name in os.environ):
         known = {name for verb in VERBS for name in variables(verb.config)}
-        for said in unknown_variables(os.environ, known):
+        for said in misspelt_variables(os.environ, known):
             sys.stderr.write(f"warning: {said}\n")
 
 

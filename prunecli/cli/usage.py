@@ -33,8 +33,8 @@ def usage_error(error: Any, verb: str, configs: Mapping[str, type[VerbConfig]]) 
     return InputError(said, f"{f'prunecli {verb}'.strip()} --help shows what it takes")
 
 
-def unknown_variables(names: Iterable[str], known: Collection[str]) -> Iterator[str]:
-    """Say which environment variables look like options and are none.
+def misspelt_variables(names: Iterable[str], known: Collection[str]) -> Iterator[str]:
+    """Say which environment variables were meant to set an option and set none; others may be anybody's.
 
     Args:
         names: Of all variables.
@@ -42,8 +42,10 @@ def unknown_variables(names: Iterable[str], known: Collection[str]) -> Iterator[
     """
     for name in sorted(names):
         if name.startswith(PREFIX) and name not in known and name != DEBUG:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-            yield f"{name} in the environment sets no option" + (f": did you mean {near[0]}?" if near else "")
+            verbless = [one for one in known if one.endswith(name.removeprefix(PREFIX.rstrip("_")))]
+            near = verbless or difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            if near:
+                yield f"{name} in the environment sets no option: did you mean {min(near)}?"
 
 
 def _bad_value(error: Any, config: type[VerbConfig]) -> InputError | None:
