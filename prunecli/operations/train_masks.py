@@ -13,7 +13,7 @@ from accelerate import PartialState
 from torch import nn
 from transformers import PreTrainedTokenizerBase, set_seed
 
-from prunecli import __version__, methods
+from prunecli import __version__, demo, methods
 from prunecli.calibration.layerwise import check_chain
 from prunecli.checkpoints.atomic import check_source
 from prunecli.checkpoints.folder import CARD, NEW, Checkpoint, read_checkpoint
@@ -249,7 +249,7 @@ def fill_run(session: Session, folder: Path, masks: MaskSet, result: TrainMasksR
     if _weights_stood(config, result) and not loaded.new and len(stored) == 1:  # keep their type, exactly
         model = copy.deepcopy(model)
         nn.Module.to(model, torch.device("cpu"), TORCH_TYPES[stored.pop()])
-    elif stored <= {"F16", "BF16"}:
+    elif stored <= {"F16", "BF16"} and checkpoint.path != demo.MODEL:  # nobody ships the bundled one
         narrow = str(TORCH_TYPES[min(stored)]).removeprefix("torch.")
         log.info("the weights are float32 now, %s has %s: `prunecli convert PRUNED OUT --dtype %s` rounds what is cut",
             checkpoint.path, narrow, narrow)  # fmt: skip
