@@ -13,7 +13,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from prunecli.checkpoints import strict_json
 from prunecli.checkpoints.sole_writer import claimed_folder
 from prunecli.errors import FULL, InputError, TargetExistsError, mend
 
@@ -120,6 +122,24 @@ def publish(staging: Path, target: Path) -> None:
         raise
     _flush(target.parent)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def read_asked(file: Path, work: Path) -> dict[str, Any]:
+    """Return the options that an interrupted run was begun with.
+
+    Args:
+        file: Where they stand.
+        work: What the run was writing.
+
+    Raises:
+        InputError: They are not there, or not whole.
+    """
+    try:
+        return strict_json.read_object(file)
+    except InputError as error:
+        raise InputError(
+            f"{work} cannot be resumed: {error.message}", "start over with --overwrite instead"
+        ) from None
 
 
 def write_file(target: Path, text: str) -> None:

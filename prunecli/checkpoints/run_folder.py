@@ -28,24 +28,6 @@ def model_of(path: Path) -> Path:
     return path / MODEL if is_run(path) else path
 
 
-def read_asked(file: Path, work: Path) -> dict[str, Any]:
-    """Return the options that an interrupted run was begun with.
-
-    Args:
-        file: Where they stand.
-        work: What the run was writing.
-
-    Raises:
-        InputError: They are not there, or not whole.
-    """
-    try:
-        return strict_json.read_object(file)
-    except InputError as error:
-        raise InputError(
-            f"{work} cannot be resumed: {error.message}", "start over with --overwrite instead"
-        ) from None
-
-
 def read_record(path: Path) -> dict[str, Any]:
     """Return what `run.json` of a run folder holds.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from prunecli.checkpoints.atomic import partial_path
 from prunecli.cli.loading import loading
 from prunecli.cli.options import Verb
 from prunecli.cli.output import Output
@@ -42,9 +43,8 @@ def _run(config: PredictConfig, out: Output) -> ExitCode:
         try:
             deque(predictions, maxlen=0)
         except KeyboardInterrupt:
-            out.line(
-                f"The same command with --resume goes on from {config.out}.partial, if it holds records by now."
-            )
+            if (partial := partial_path(config.out)).exists():
+                out.line(f"The same command with --resume goes on from {partial}.")
             raise
     result = predictions.result()
     if config.out is not None:

@@ -255,6 +255,11 @@ class TrainMasksConfig(VerbConfig):
         )
 
     @property
+    def keeps_everything(self) -> bool:
+        """Say whether the budget pays for every unit: nothing is scored or refitted then."""
+        return 1.0 in (self.target_flops, self.target_params)
+
+    @property
     def recovery(self) -> int:
         """Return the epochs of recovery, or the usual number: weights that trained under gates need some."""
         if self.recovery_epochs is not None:

@@ -11,8 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from prunecli.checkpoints.atomic import partial_path
-from prunecli.checkpoints.run_folder import read_asked
+from prunecli.checkpoints.atomic import partial_path, read_asked
 from prunecli.checkpoints.sole_writer import sole_writer
 from prunecli.checkpoints.source import find_folder
 from prunecli.config import PredictConfig

@@ -183,8 +183,8 @@ def read_inputs(config: TrainMasksConfig, chosen: Iterable[Method]) -> tuple[Che
     encoder = encoder_of(checkpoint)
     check_heads(encoder, inner_config(checkpoint.config))
     scored = any(isinstance(method, ScoreMethod) for method in chosen)
-    if scored and not config.keep_weights and 1.0 not in (config.target_flops, config.target_params):
-        check_chain(encoder)  # that of which all is kept is not refitted
+    if scored and not config.keep_weights and not config.keeps_everything:
+        check_chain(encoder)
     data = load_task(
         config.task,
         config.data_dir,

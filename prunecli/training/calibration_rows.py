@@ -44,8 +44,8 @@ def check_rows(session: Session, chosen: Iterable[Method]) -> None:
         InputError: It says how many rows would do.
     """
     config, scored = session.config, [method for method in chosen if isinstance(method, ScoreMethod)]
-    everything = 1.0 in (config.target_flops, config.target_params)
-    if not everything and any(method.reads != "weights" or not config.keep_weights for method in scored):
+    read = any(method.reads != "weights" or not config.keep_weights for method in scored)
+    if read and not config.keeps_everything:
         check_enough(calibration_examples(session)[0], session.loaded.encoder)
 
 

@@ -68,7 +68,7 @@ def learn(
                 100 * learned.expected, learned.steps, 100 * target.share,
             )  # fmt: skip
         gates.fixed = target.by_chance(chances)
-        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # the refit is in float32
         learned.refit = _refit(session, gates.decisions(), teacher)
         evaluated = []
     learned.masks = gates.mask_set({})

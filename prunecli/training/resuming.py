@@ -14,8 +14,8 @@ from typing import Any
 
 from accelerate import PartialState
 
-from prunecli.checkpoints.atomic import check_target, partial_path, publish, write_file
-from prunecli.checkpoints.run_folder import is_run, read_asked, read_record
+from prunecli.checkpoints.atomic import check_target, partial_path, publish, read_asked, write_file
+from prunecli.checkpoints.run_folder import is_run, read_record
 from prunecli.checkpoints.sole_writer import check_free, claimed_folder, sole_writer
 from prunecli.config import TrainMasksConfig, contradictions
 from prunecli.errors import InputError, TargetExistsError, mend, words_of
@@ -52,23 +52,17 @@ def is_finished(config: TrainMasksConfig) -> bool:
     return True
 
 
-def check_run_target(config: TrainMasksConfig, held: bool = False) -> None:
+def check_run_target(config: TrainMasksConfig) -> None:
     """Refuse an output folder that stands, before model and data are fetched and read.
-
-    Args:
-        config: What to do.
-        held: Whether the folder in which the run grows is held by it already.
 
     Raises:
         TargetExistsError: A finished or an interrupted run stands there, and no option says what to do with it.
         InputError: Another command is writing there, or a run that begins has options that nothing would read.
     """
     out, work = config.out_folder, partial_path(config.out_folder)
-    if not held and is_finished(config):
+    if is_finished(config):
         return
     check_target(out, config.overwrite or config.dry_run)
-    if held:
-        return
     check_free(work)
     if is_run(work) and not config.overwrite:
         raise TargetExistsError(
@@ -103,14 +97,14 @@ def work_folder(config: TrainMasksConfig) -> Iterator[tuple[Path, str | None]]:
             yield work, last
         except BaseException as error:
             full = work.is_dir() and shutil.disk_usage(work).free < ENOUGH
-            if _last(work) is None and not is_run(work):
+            if is_run(work):
+                log.warning("the run is whole, but could not get its name: %s", work)
+            elif newest := _last(work):
+                log.warning("the run stopped; the same command with --resume goes on from %s", newest)
+            else:
                 shutil.rmtree(work, ignore_errors=True)
                 if isinstance(error, KeyboardInterrupt):
                     log.warning("nothing is kept: the same command starts anew")
-            elif is_run(work):
-                log.warning("the run is whole, but could not get its name: %s", work)
-            else:
-                log.warning("the run stopped; the same command with --resume goes on from %s", _last(work))
             if full and isinstance(error, Exception):
                 raise InputError(f"no space left for {work}", "free some, then --resume") from error
             raise
@@ -141,7 +135,7 @@ def _open(work: Path, config: TrainMasksConfig, held: ExitStack) -> str | None:
     if first:
         try:
             held.enter_context(claimed_folder(work) if last is None else sole_writer(work))
-            check_run_target(config, held=True)  # once more: another run may have ended since
+            check_target(config.out_folder, config.overwrite)  # once more: another run may have ended since
             if last is None:
                 write_file(work / ASKED, json.dumps(asked))
         except OSError as error:
